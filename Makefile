@@ -1,0 +1,80 @@
+# Every habit of this repository; plain `make` prints them. Only Python (>= 3.11) and make are needed.
+.DEFAULT_GOAL := help
+.PHONY: help setup up down drop test check lint types imports unit integration acceptance faults \
+        upkeep bench bench-smoke docs format lock clean
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest
+
+help: ## print these targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "firstcome needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ..."; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the pinned packages into $(VENV) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(READY) ## make the virtual environment with pinned packages
+
+up: $(READY) ## start the local stack: Kafka, PostgreSQL, Valkey, api, recorder, sweeper, console
+	@$(BIN)/firstcome up
+
+down: $(READY) ## stop the local stack; its data stays
+	@$(BIN)/firstcome down
+
+drop: $(READY) ## a real drop: 4 campaigns of 5,000 coupons, 60,000 people; verified
+	@$(BIN)/firstcome up
+	@$(BIN)/firstcome drop --campaigns 4 --coupons 5000 --users 60000
+
+test: $(READY) check integration acceptance faults ## every test; needs only Python and make
+
+check: lint types imports unit upkeep ## before each commit, under 30 s
+
+lint: $(READY) ## ruff: style and format
+	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . || { $(BIN)/ruff check .; $(BIN)/ruff format --diff .; exit 1; }
+
+types: $(READY) ## mypy, strict
+	@$(BIN)/mypy --no-error-summary
+
+imports: $(READY) ## who may import whom
+	@$(BIN)/lint-imports --no-timing > .lint-imports.log 2>&1 || { cat .lint-imports.log; exit 1; }
+
+unit: $(READY) ## no engine, under 5 s
+	@$(PYTEST) -q tests/unit
+
+upkeep: $(READY) ## the repository checks itself
+	@$(PYTEST) -q tests/upkeep
+
+integration: $(READY) ## one real engine at a time
+	@$(PYTEST) -q tests/integration
+
+acceptance: $(READY) ## every process, over HTTP and the command line
+	@$(PYTEST) -q tests/acceptance
+
+faults: $(READY) ## acceptance while something breaks; SEED= repeats a run
+	@FIRSTCOME_SEED=$(SEED) $(PYTEST) -q tests/faults
+
+bench: $(READY) ## the speed table of the README; about 10 minutes
+	@$(BIN)/python bench/rates.py
+
+format: $(READY) ## let ruff format and fix
+	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
+
+docs: $(READY) ## write the generated pages of docs/ anew
+	@$(BIN)/python -m tests.upkeep.generate
+
+lock: $(READY) ## pin every package anew, with hashes
+	@for set in local dev; do \
+		$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links --extra local \
+		-o requirements/$$set.txt pyproject.toml $$(test $$set = dev && echo requirements/dev.in); done
+
+clean: ## remove the virtual environment and the local stack's data
+	@test ! -x $(BIN)/firstcome || $(BIN)/firstcome down --wipe
+	@rm -rf $(VENV)

@@ -1,0 +1,56 @@
+"""Every error of ours, on one axis: may the caller try again?
+
+    FirstcomeError
+    ├── Unavailable               try again; says whether the work may have been done
+    │   ├── GateUnavailable       Redis gave no answer, or its gate is shut
+    │   ├── LogUnavailable        Kafka took no record in time
+    │   └── DatabaseUnavailable   PostgreSQL gave no answer
+    ├── BadRecord                 never succeeds: quarantine it
+    ├── Refused                   an operator's command that the state of the world forbids
+    │   └── CampaignNotFound
+    └── InvalidSettings           the process must not start
+
+Refusals to a user (sold out, duplicate) are values of the model, not errors.
+Only api/problems.py knows what HTTP makes of them.
+"""
+
+
+class FirstcomeError(Exception):
+    """Base of every error of ours."""
+
+
+class Unavailable(FirstcomeError):
+    """An engine gave no usable answer; trying again may help."""
+
+    def __init__(self, message: str, *, certain: bool = False) -> None:
+        """`certain`: the work was certainly not done. Otherwise nobody knows."""
+        super().__init__(message)
+        self.certain = certain
+
+
+class GateUnavailable(Unavailable):
+    """Redis gave no answer, or its gate is shut until a rebuild has finished."""
+
+
+class LogUnavailable(Unavailable):
+    """Kafka took no record in time."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL gave no answer."""
+
+
+class BadRecord(FirstcomeError):
+    """A record that can never succeed, whatever is tried."""
+
+
+class Refused(FirstcomeError):
+    """A command that the state of the world forbids; the message says what to do."""
+
+
+class CampaignNotFound(Refused):
+    """No campaign has that number."""
+
+
+class InvalidSettings(FirstcomeError):
+    """A setting is missing, out of bounds or at odds with another; the process must not start."""

@@ -1,0 +1,328 @@
+"""Every setting, once: its unit, default, bounds and reason.
+
+Read from the environment (FIRSTCOME_<SECTION>__<NAME>), then from one TOML file
+(FIRSTCOME_CONFIG; else ./firstcome.toml; else the running local stack's own, in
+its state folder), then from the defaults below. Read once at start; bounds and relations are checked together, and each
+message says what to set. docs/settings.md is generated from this file.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from firstcome.errors import InvalidSettings
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Section(BaseModel):
+    """One group of settings; an unknown name is an error, not a silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ApiSettings(Section):
+    """The public HTTP port."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(8000, description="Port to listen on; 0 takes a free one.")
+    body_bytes_max: int = Field(4096, ge=64, le=1_048_576, description="Largest request body.")
+    header_bytes_max: int = Field(
+        16_384, ge=1024, le=65_536, description="Largest request line and headers together."
+    )
+    receive_timeout_seconds: Seconds = Field(
+        10.0, description="A client must have sent its whole request within this time."
+    )
+    keep_alive_seconds: Seconds = Field(75.0, description="An idle connection is closed after it.")
+    drain_timeout_seconds: Seconds = Field(
+        10.0, description="On SIGTERM, answers owed are waited for so long."
+    )
+    connections_max: int = Field(20_000, ge=1, description="Connections of one process.")
+    cors_origins: list[str] = Field(
+        default_factory=list, description="Origins that browsers may call from."
+    )
+
+
+class AuthSettings(Section):
+    """Who is asking."""
+
+    mode: Literal["jwt", "gateway"] = Field(
+        "jwt", description="jwt: a signed token; gateway: the header X-User-Id of a trusted proxy."
+    )
+    secret: SecretStr | None = Field(None, description="HS256 key of user tokens, >= 32 bytes.")
+    key_file: Path | None = Field(None, description="PEM file with the RS256 or Ed25519 public key.")
+    jwks_url: str | None = Field(None, description="Address of the issuer's JSON Web Key Set.")
+    issuer: str = Field("firstcome", description="Required `iss` of a token.")
+    audience: str = Field("firstcome", description="Required `aud` of a token.")
+    leeway_seconds: float = Field(30.0, ge=0, le=60, description="Clock skew allowed on `exp`.")
+    gateway_networks: list[str] = Field(
+        default_factory=list,
+        description="Networks (CIDR) whose connections may set X-User-Id; needed in mode gateway.",
+    )
+
+    @model_validator(mode="after")
+    def _one_mode_with_what_it_needs(self) -> "AuthSettings":
+        keys = [self.secret, self.key_file, self.jwks_url]
+        if self.mode == "gateway":
+            if any(keys):
+                raise ValueError(
+                    "auth.mode is gateway, but a token key is set too: remove auth.secret, "
+                    "auth.key_file and auth.jwks_url, or set auth.mode to jwt"
+                )
+            if not self.gateway_networks:
+                raise ValueError("auth.mode is gateway: set auth.gateway_networks")
+            for network in self.gateway_networks:
+                ipaddress.ip_network(network)
+        elif self.gateway_networks:
+            raise ValueError(
+                "auth.mode is jwt, but auth.gateway_networks is set: remove it, "
+                "or set auth.mode to gateway"
+            )
+        elif sum(key is not None for key in keys) > 1:
+            raise ValueError("set only one of auth.secret, auth.key_file and auth.jwks_url")
+        if self.secret is not None and len(self.secret.get_secret_value()) < 32:
+            raise ValueError("auth.secret must have at least 32 bytes")
+        return self
+
+
+class IntakeSettings(Section):
+    """From the request to the answer."""
+
+    answer_deadline_seconds: Seconds = Field(
+        3.0, description="D: 202 only if the acknowledgement came so soon after the gate call."
+    )
+    batch_claims_max: int = Field(
+        256, ge=1, le=1000, description="Claims of one gate call; above 256 only latency grows."
+    )
+    queue_claims_max: int = Field(
+        20_000, ge=1, description="Claims of one campaign that wait for the gate; beyond it 503."
+    )
+    away_after_seconds: Seconds = Field(
+        2.0, description="The broker counts as away when its oldest acknowledgement is so late."
+    )
+    heartbeat_seconds: Seconds = Field(
+        0.5, description="While the broker is away or idle, an empty record is appended so often."
+    )
+    status_wait_seconds_max: float = Field(
+        30.0, ge=0, le=300, description="Longest long poll of a status."
+    )
+    waiters_max: int = Field(50_000, ge=1, description="Long polls held by one process.")
+
+    @model_validator(mode="after")
+    def _away_before_the_deadline(self) -> "IntakeSettings":
+        if self.away_after_seconds >= self.answer_deadline_seconds:
+            raise ValueError("intake.away_after_seconds must be below answer_deadline_seconds")
+        return self
+
+
+class RedisSettings(Section):
+    """The gate's engine: Redis >= 7 or Valkey."""
+
+    url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="redis:// or rediss:// address."
+    )
+    connect_timeout_seconds: Seconds = Field(1.0, description="To connect and load the scripts.")
+    call_timeout_seconds: Seconds = Field(
+        1.0, description="A gate call without a reply after this time has an unknown outcome."
+    )
+    calls_in_flight_max: int = Field(1024, ge=1, description="Calls awaiting a reply; then 503.")
+
+
+class KafkaSettings(Section):
+    """The log's engine."""
+
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="Brokers, host:port,host:port.")
+    topic_prefix: str = Field("firstcome", pattern=r"[a-z0-9.-]{1,60}", description="First word.")
+    partitions: int = Field(10, ge=1, le=1000, description="Partitions of a new topic.")
+    replication: int = Field(1, ge=1, le=5, description="Replicas of a new topic; 3 on a cluster.")
+    group_id: str = Field("firstcome-recorder", description="Consumer group of the recorders.")
+    group_protocol: Literal["consumer", "classic"] = Field(
+        "consumer", description="consumer: KIP-848 (Kafka >= 4); classic: older brokers."
+    )
+    profile: Literal["default", "source"] = Field(
+        "default", description="source: the client settings of the report that this began with."
+    )
+    linger_ms: float = Field(
+        5.0, ge=0, le=1000, description="2 doubles the broker's CPU, 10 only adds latency."
+    )
+    delivery_timeout_seconds: Seconds = Field(
+        20.0, description="librdkafka gives a record up after this time; the sweeper settles it."
+    )
+    queue_records_max: int = Field(100_000, ge=1000, description="Records in the producer's queue.")
+
+
+class PostgresSettings(Section):
+    """The engine that decides."""
+
+    url: SecretStr = Field(
+        SecretStr("postgresql://127.0.0.1:5432/firstcome"), description="libpq address."
+    )
+    connect_timeout_seconds: Seconds = Field(5.0, description="To open a connection.")
+    statement_timeout_seconds: Seconds = Field(8.0, description="Of one statement.")
+    transaction_timeout_seconds: Seconds = Field(
+        10.0, description="Of one transaction; the server ends a stopped client's by itself."
+    )
+    lock_timeout_seconds: Seconds = Field(5.0, description="Wait for a row lock.")
+    pool_connections_max: int = Field(4, ge=1, le=100, description="Of one api process.")
+
+
+class RecorderSettings(Section):
+    """From the log to the database."""
+
+    poll_records_max: int = Field(500, ge=1, le=10_000, description="Records of one poll.")
+    poll_timeout_ms: int = Field(10, ge=1, le=1000, description="The batching window of a poll.")
+    transaction_rows_max: int = Field(5000, ge=1, description="Claims of one transaction.")
+    commit_interval_seconds: Seconds = Field(0.1, description="Offsets are committed so often.")
+    retry_pause_seconds_max: Seconds = Field(5.0, description="Longest pause between two tries.")
+    attempts_max: int = Field(5, ge=1, description="Tries of a claim before its quarantine.")
+    bad_claims_min: int = Field(20, ge=1, description="Fewer bad claims never stop a recorder.")
+    bad_share_max: float = Field(
+        0.5, gt=0, le=1, description="A larger bad share of a batch stops the recorder: our fault."
+    )
+
+
+class SweeperSettings(Section):
+    """What settles everything that the path has dropped."""
+
+    tick_seconds: Seconds = Field(2.0, description="Time between two sweeps.")
+    watch_seconds: Seconds = Field(0.25, description="How often the gate's epoch is looked at.")
+    due_after_seconds: Seconds = Field(25.0, description="Age at which an open claim is swept.")
+    claims_max: int = Field(5000, ge=1, description="Claims recorded in one tick.")
+
+
+class RebuildSettings(Section):
+    """How a gate is made anew from the database."""
+
+    lock_timeout_seconds: Seconds = Field(20.0, description="Wait for the campaign's row.")
+    recorders_timeout_seconds: Seconds = Field(
+        60.0, description="Wait for recorders to reach the log's end, then start again."
+    )
+    bucket_users: int = Field(
+        50, ge=1, le=100, description="Users of one hash of the gate; more is no listpack."
+    )
+
+
+class CouponSettings(Section):
+    """The codes that users hold."""
+
+    code_key: SecretStr | None = Field(
+        None, description="Key that coupon codes are derived with, >= 32 bytes; never change it."
+    )
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> "CouponSettings":
+        if self.code_key is not None and len(self.code_key.get_secret_value()) < 32:
+            raise ValueError("coupons.code_key must have at least 32 bytes")
+        return self
+
+
+class ConsoleSettings(Section):
+    """The operators' port."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(8001, description="Port to listen on.")
+    operator_key: SecretStr | None = Field(
+        None, description="Bearer key of the admin API, >= 32 bytes; without it all is refused."
+    )
+
+
+class LogSettings(Section):
+    """Log lines."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level.")
+    format: Literal["json", "console"] = Field("json", description="json: one object a line.")
+
+
+class Settings(BaseSettings):
+    """All sections. `Settings.load()` is the one place that reads the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FIRSTCOME_",
+        env_nested_delimiter="__",
+        extra="ignore",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    api: ApiSettings = ApiSettings()
+    auth: AuthSettings = AuthSettings()
+    intake: IntakeSettings = IntakeSettings()
+    redis: RedisSettings = RedisSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    postgres: PostgresSettings = PostgresSettings()
+    recorder: RecorderSettings = RecorderSettings()
+    sweeper: SweeperSettings = SweeperSettings()
+    rebuild: RebuildSettings = RebuildSettings()
+    coupons: CouponSettings = CouponSettings()
+    console: ConsoleSettings = ConsoleSettings()
+    logs: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _related_times(self) -> "Settings":
+        if self.redis.call_timeout_seconds >= self.intake.answer_deadline_seconds:
+            raise ValueError(
+                "redis.call_timeout_seconds must be below intake.answer_deadline_seconds"
+            )
+        if self.postgres.transaction_timeout_seconds >= self.rebuild.lock_timeout_seconds:
+            raise ValueError(
+                "rebuild.lock_timeout_seconds must be above postgres.transaction_timeout_seconds: "
+                "a stopped recorder's locks must be gone before a rebuild gives up"
+            )
+        if self.sweeper.due_after_seconds <= self.intake.answer_deadline_seconds:
+            raise ValueError(
+                "sweeper.due_after_seconds must be above intake.answer_deadline_seconds"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then the TOML file, then defaults."""
+        toml = TomlConfigSettingsSource(settings_cls, toml_file())
+        return init_settings, env_settings, toml
+
+    @classmethod
+    def load(cls) -> "Settings":
+        """Read and check every setting. Raises InvalidSettings, one line per fault."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise InvalidSettings("\n".join(_said(fault) for fault in error.errors())) from error
+
+
+def state_folder() -> Path:
+    """Return where the local stack keeps everything: FIRSTCOME_STATE, default ./.firstcome."""
+    return Path(os.environ.get("FIRSTCOME_STATE", ".firstcome")).absolute()
+
+
+def toml_file() -> Path:
+    """Return where the TOML file would be; it need not exist."""
+    if named := os.environ.get("FIRSTCOME_CONFIG"):
+        return Path(named)
+    here = Path("firstcome.toml")
+    return here if here.exists() else state_folder() / "settings.toml"
+
+
+def _said(fault: object) -> str:
+    """Return one validation fault as a sentence that names the variable to set."""
+    assert isinstance(fault, dict)  # noqa: S101 - pydantic's own shape
+    path = [str(part) for part in fault["loc"]]
+    variable = "FIRSTCOME_" + "__".join(part.upper() for part in path)
+    where = f"{'.'.join(path)} ({variable}): " if path else ""
+    return where + str(fault["msg"]).removeprefix("Value error, ")
