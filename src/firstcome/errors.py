@@ -6,6 +6,7 @@
     │   ├── LogUnavailable        Kafka took no record in time
     │   └── DatabaseUnavailable   PostgreSQL gave no answer
     ├── BadRecord                 never succeeds: quarantine it
+    ├── RecordingStopped          too much is bad at once: nothing is quarantined until a human looks
     ├── Refused                   an operator's command that the state of the world forbids
     │   └── CampaignNotFound
     └── InvalidSettings           the process must not start
@@ -42,6 +43,15 @@ class DatabaseUnavailable(Unavailable):
 
 class BadRecord(FirstcomeError):
     """A record that can never succeed, whatever is tried."""
+
+    def __init__(self, message: str, *, reason: str = "UNDECODABLE") -> None:
+        """`reason`: the word that its dead letter will carry."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class RecordingStopped(FirstcomeError):
+    """So many claims of a batch are bad that the fault is probably ours; nothing was set aside."""
 
 
 class Refused(FirstcomeError):

@@ -174,6 +174,9 @@ class PostgresSettings(Section):
     )
     lock_timeout_seconds: Seconds = Field(5.0, description="Wait for a row lock.")
     pool_connections_max: int = Field(4, ge=1, le=100, description="Of one api process.")
+    pool_timeout_seconds: Seconds = Field(
+        1.0, description="An api process waits so long for a free connection."
+    )
 
 
 class RecorderSettings(Section):
@@ -236,6 +239,23 @@ class ConsoleSettings(Section):
     )
 
 
+class LawSettings(Section):
+    """How `firstcome verify` judges a drop that is under way."""
+
+    grace_seconds: Seconds = Field(
+        60.0, description="A claim without a row is forgotten only after this time (law L3)."
+    )
+    clock_skew_seconds: Seconds = Field(
+        5.0, description="Times of request may fall so far while positions rise (law L5)."
+    )
+    recheck_seconds: float = Field(
+        2.0, ge=0, le=60, description="What looks wrong is looked at again after this time."
+    )
+    violations_max: int = Field(
+        100, ge=1, le=10_000, description="Listed of one kind and campaign; all are counted."
+    )
+
+
 class LogSettings(Section):
     """Log lines."""
 
@@ -265,6 +285,7 @@ class Settings(BaseSettings):
     rebuild: RebuildSettings = RebuildSettings()
     coupons: CouponSettings = CouponSettings()
     console: ConsoleSettings = ConsoleSettings()
+    laws: LawSettings = LawSettings()
     logs: LogSettings = LogSettings()
 
     @model_validator(mode="after")

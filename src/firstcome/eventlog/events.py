@@ -12,6 +12,8 @@ from firstcome.model import ATTEMPT_MAX, POSITION_MAX
 
 ISSUANCE_REQUESTED = "firstcome.issuance-requested.v1"
 CLAIMS_MAX = 1000
+CAMPAIGN_ID_MAX = 2**63 - 1  # what the database's columns hold
+EPOCH_MAX = 2**31 - 1
 
 
 class IssuanceRequested(msgspec.Struct, frozen=True):
@@ -54,6 +56,8 @@ def decode(value: bytes | None) -> IssuanceRequested | None:
         raise BadRecord(f"{count} users but {len(event.attempts)} attempts")
     if event.campaign_id < 1 or event.epoch < 1 or event.first_position < 1:
         raise BadRecord("campaign, epoch and first position start at 1")
+    if event.campaign_id > CAMPAIGN_ID_MAX or event.epoch > EPOCH_MAX:
+        raise BadRecord(f"a campaign beyond {CAMPAIGN_ID_MAX} or an epoch beyond {EPOCH_MAX}")
     if event.first_position + count - 1 > POSITION_MAX:
         raise BadRecord(f"a position beyond {POSITION_MAX}")
     if any(not 0 <= attempt <= ATTEMPT_MAX for attempt in event.attempts):

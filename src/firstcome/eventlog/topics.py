@@ -1,9 +1,9 @@
-"""Every topic: its name, key, retention.
+"""Every topic: its name, key, content, retention.
 
-| topic | key | holds | retention |
-|---|---|---|---|
-| <prefix>.issuance-requested.v1 | none: order comes from positions | admitted batches, heartbeats | 7 days |
-| <prefix>.issuance-dead-letters.v1 | none | quarantined records with their origin | 30 days |
+<prefix>.issuance-requested.v1      no key: order comes from positions, not offsets
+    admitted batches and heartbeats, 7 days
+<prefix>.issuance-dead-letters.v1   no key
+    quarantined records with their origin, 30 days
 """
 
 from firstcome.settings import KafkaSettings

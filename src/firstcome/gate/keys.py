@@ -1,14 +1,18 @@
 """Every key of the gate: its name, type, content and end. The TTL rules live here.
 
-| key | type | holds | ends |
-|---|---|---|---|
-| fc:{id}:gate | hash | epoch, version, state, opens_at, closes_at, buckets, position_last, position_limit | archived campaign |
-| fc:{id}:<epoch>:users:<bucket> | hash | user -> position, or -(position * 2^24 + attempt) | next epoch, archived campaign |
-| fc:{id}:<epoch>:journal | stream | one entry per admitted batch, id <first position>-0: u users, a attempts, t time | entry by entry, once settled |
-| fc:{id}:<epoch>:settled | bitfield | two bits a position: an index into model.SETTLED | next epoch, archived campaign |
+fc:{id}:gate                    hash      epoch, version, state, opens_at, closes_at (ms), buckets,
+                                          position_last, position_limit
+    ends with the archival of the campaign
+fc:{id}:<epoch>:users:<bucket>  hash      user -> position, or -(position * 2^24 + attempt)
+    ends with the epoch, and with the archival of the campaign
+fc:{id}:<epoch>:journal         stream    one entry per admitted batch, id <first position>-0:
+                                          u users, a attempts (empty: none), t time in seconds
+    ends entry by entry, each once all its positions are settled
+fc:{id}:<epoch>:settled         bitfield  two bits a position: an index into model.SETTLED
+    ends with the epoch, and with the archival of the campaign
 
-No key has a TTL: a running campaign needs them all, and each end above is an act.
-The braces are the cluster hash tag: a campaign lives in one slot, so a script may touch all its keys.
+No key has a TTL: a running campaign needs them all, and each end above is an act. The braces are
+the cluster hash tag: a campaign lives in one slot, so a script may touch all its keys.
 """
 
 import zlib

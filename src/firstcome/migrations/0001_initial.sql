@@ -37,6 +37,8 @@ CREATE TABLE epochs (
     last_position  integer,
     buckets        integer NOT NULL,
     opened_at      timestamptz NOT NULL DEFAULT now(),
+    -- Whether the keys of an ended epoch were removed from Redis.
+    unlinked       boolean NOT NULL DEFAULT false,
     PRIMARY KEY (campaign_id, epoch)
 );
 

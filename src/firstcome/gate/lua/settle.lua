@@ -13,29 +13,26 @@ if not epoch or string.match(epoch, "^(%d+)-") ~= string.match(ARGV[1], "^%d+") 
     return -1
 end
 
+-- Four positions a byte, the first one in the highest bits: a whole byte of one status.
+local BYTES = {[1] = string.char(0x55), [3] = string.char(0xFF)}
+
 local written = 0
 for i = 2, #ARGV, 3 do
-    local first, last, settled = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
-    local position = first
+    local position, last, settled = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
     while position <= last do
-        local operations, n = {}, 0
-        -- 200 operations a call: far below the limit of Lua's stack.
-        while position <= last and n < 800 do
-            local write = true
-            if settled == 2 then
-                write = redis.call("BITFIELD", KEYS[2], "GET", "u2", "#" .. position)[1] == 0
-            end
-            if write then
-                operations[n + 1], operations[n + 2] = "SET", "u2"
-                operations[n + 3], operations[n + 4] = "#" .. position, settled
-                n = n + 4
+        local whole = position % 4 == 0 and math.floor((last - position + 1) / 4) or 0
+        if whole > 0 and BYTES[settled] then
+            redis.call("SETRANGE", KEYS[2], position / 4, string.rep(BYTES[settled], whole))
+            position = position + whole * 4
+            written = written + whole * 4
+        else
+            local field = "#" .. position
+            if settled ~= 2 or redis.call("BITFIELD", KEYS[2], "GET", "u2", field)[1] == 0 then
+                redis.call("BITFIELD", KEYS[2], "SET", "u2", field, settled)
+                written = written + 1
             end
             position = position + 1
         end
-        if n > 0 then
-            redis.call("BITFIELD", KEYS[2], unpack(operations, 1, n))
-        end
-        written = written + n / 4
     end
 end
 return written

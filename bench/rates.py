@@ -1,0 +1,200 @@
+"""The speed table: drops at growing rates, each on a fresh stack, written to docs/reports/.
+
+    python bench/rates.py [--rates 10000,20000] [--seconds 20] [--modes gateway,jwt]
+
+Every request is answered after the broker's acknowledgement, every coupon is a row when
+the clock stops, and every law is checked. Generator and system share the machine. A drop
+that the hypervisor disturbed is repeated; the quietest one counts. A rate holds when
+nothing failed, every law held, HTTP p95 is at most 25 ms and asked-to-ISSUED at most 100 ms.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RATES = (10_000, 15_000, 20_000, 25_000, 30_000, 35_000, 40_000, 50_000)
+HTTP_P95_MS, ISSUED_P95_MS, STEAL_PERCENT = 25.0, 100.0, 2.0
+TRIES = 3
+# A broker's first seconds cost several times more: the virtual machine compiles its hot code.
+WARM_UP = ("--rate", "10000", "--seconds", "5")
+
+Found = dict[str, Any]
+
+
+def main() -> int:
+    """Run the series; 0 when every drop's laws held."""
+    options = _options()
+    rows = [
+        _quietest(mode, rate, options.seconds, options.seed)
+        for mode in options.modes.split(",")
+        for rate in (int(rate) for rate in options.rates.split(","))
+    ]
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    folder = ROOT / "docs" / "reports"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {"date": day, "commit": _commit(), "kafka": _kafka(), "drops": rows}
+    (folder / f"rates-{day}.json").write_text(json.dumps(found, indent=1) + "\n")
+    (folder / f"rates-{day}.md").write_text(page(found))
+    print(f"written: docs/reports/rates-{day}.md and .json", file=sys.stderr)
+    return 0 if all(row["held"] for row in rows) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rates", default=",".join(str(rate) for rate in RATES))
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--modes", default="gateway,jwt")
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+def _quietest(mode: str, rate: int, seconds: float, seed: int) -> Found:
+    """Return the least disturbed of up to TRIES drops."""
+    tries: list[Found] = []
+    for _ in range(TRIES):
+        found = _drop_on_a_fresh_stack(mode, rate, seconds, seed)
+        tries.append(found)
+        if (found["steal_percent"] or 0.0) <= STEAL_PERCENT:
+            break
+    best = min(tries, key=lambda found: found["steal_percent"] or 0.0)
+    return {"mode": mode, "rate": rate, "tries": len(tries), "holds": holds(best)} | best
+
+
+def _drop_on_a_fresh_stack(mode: str, rate: int, seconds: float, seed: int) -> Found:
+    with tempfile.TemporaryDirectory(prefix="firstcome-rates-") as folder:
+        environment = os.environ | {"FIRSTCOME_STATE": f"{folder}/state"}
+        coupons = str(int(rate * seconds))
+        everybody = ("--twice", "0", "--coupons", coupons, "--seed", str(seed), "--json")
+        print(f"{mode}, {rate:,} requests/s for {seconds:g} s", file=sys.stderr)
+        try:
+            _firstcome(environment, "up", "--auth", mode)
+            _firstcome(environment, "drop", *WARM_UP, *everybody)
+            said = _firstcome(
+                environment, "drop", "--rate", str(rate), "--seconds", str(seconds), *everybody
+            )
+        finally:
+            _firstcome(environment, "down", "--wipe")
+    found: Found = json.loads(said)
+    return found
+
+
+def _firstcome(environment: dict[str, str], *words: str) -> str:
+    """Run a command and return what it printed; a broken law (exit code 1) is a finding."""
+    command = [sys.executable, "-m", "firstcome", *words]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode not in ((0, 1) if words[0] == "drop" else (0,)) or not (
+        done.stdout or words[0] != "drop"
+    ):
+        sys.exit(f"firstcome {words[0]} ended with {done.returncode}; its message stands above")
+    return done.stdout
+
+
+def holds(found: Found) -> bool:
+    """Tell whether a drop met the bounds that a rate must hold."""
+    http, issued = found["http_accepted_ms"]["p95"], found["issued_ms"]["p95"]
+    return bool(
+        found["held"]
+        and not found["failed"]
+        and http is not None
+        and http <= HTTP_P95_MS
+        and issued is not None
+        and issued <= ISSUED_P95_MS
+    )
+
+
+def page(found: Found) -> str:
+    """Return the report for people."""
+    first = found["drops"][0]
+    machine = " · ".join(f"{name} {value}" for name, value in sorted(first["environment"].items()))
+    lines = [
+        f"# Rates, {found['date']}",
+        "",
+        f"Commit {found['commit']}. {machine} · kafka {found['kafka']}.",
+        f"Seed {first['asked']['crowd']['seed']}, {first['asked']['connections']} connections, "
+        "open loop, latency from the scheduled time; generator and system on the same machine.",
+        f"A rate holds when nothing failed, every law held, HTTP p95 <= {HTTP_P95_MS:g} ms and "
+        f"asked-to-ISSUED p95 <= {ISSUED_P95_MS:g} ms.",
+    ]
+    for mode in dict.fromkeys(drop["mode"] for drop in found["drops"]):
+        drops = [drop for drop in found["drops"] if drop["mode"] == mode]
+        lines += ["", f"## Users named by: {mode}", "", *_table(drops), "", _highest(drops)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(drops: list[Found]) -> list[str]:
+    roles = list(dict.fromkeys(role for drop in drops for role in drop["cpu"]))
+    roles.sort(key=lambda role: role == "total")
+    titles = [
+        *("requests/s", "issued", "failed", "HTTP p50/p95/p99 ms", "ISSUED p50/p95/p99 ms"),
+        *(f"{role} us" for role in roles),
+        *("generator us", "steal %", "laws", "holds"),
+    ]
+    lines = [_row(titles), _row(["---"] * len(titles))]
+    for drop in drops:
+        lines.append(
+            _row(
+                [
+                    f"{drop['rate']:,}",
+                    f"{drop['issued']:,} of {drop['expected']:,}",
+                    f"{drop['failed']:,}",
+                    _spread(drop["http_accepted_ms"]),
+                    _spread(drop["issued_ms"]),
+                    *(_cost(drop["cpu"].get(role)) for role in roles),
+                    f"{drop['generator_us_per_request']:.1f}",
+                    f"{drop['steal_percent']}",
+                    "held" if drop["held"] else "**broken**",
+                    "yes" if drop["holds"] else "no",
+                ]
+            )
+        )
+    return [*lines, "", "CPU in microseconds per issuance, by process."]
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _spread(spread: Found) -> str:
+    return " / ".join(
+        "-" if spread[part] is None else f"{spread[part]:.1f}" for part in ("p50", "p95", "p99")
+    )
+
+
+def _cost(cost: Found | None) -> str:
+    return (
+        "-" if cost is None or cost["us_per_issuance"] is None else f"{cost['us_per_issuance']:.1f}"
+    )
+
+
+def _highest(drops: list[Found]) -> str:
+    held = [drop["rate"] for drop in drops if drop["holds"]]
+    return f"Highest rate that holds: {max(held):,} a second." if held else "No rate holds."
+
+
+def _commit() -> str:
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def _kafka() -> str:
+    lock = (ROOT / "src" / "firstcome" / "local" / "kafka.lock").read_text()
+    match = re.search(r"kafka_2\.13\D+([\d.]+\d)", lock)
+    return match.group(1) if match else "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""What the HTTP side is made of: the parts that processes.py hands over.
+
+The shapes below are what this package uses of Intake, StatusReader, Gate, CampaignDirectory and
+CouponCodes, and nothing else of them.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from firstcome.api.auth import Authenticator
+from firstcome.model import Answer, Campaign, CampaignId, Position, Standing, Status, UserId
+from firstcome.settings import Settings
+
+# A user's coupon: campaign, its name, position, status, when the place was recorded.
+CouponRow = tuple[CampaignId, str, Position, Status, datetime]
+
+
+class Claiming(Protocol):
+    """Intake."""
+
+    def claim(
+        self,
+        campaign_id: CampaignId,
+        user_id: UserId,
+        attempt: int,
+        reply: Callable[[Answer], None],
+        /,
+    ) -> None:
+        """Never raises; calls `reply` once, on the event loop, maybe before it returns."""
+
+
+class Telling(Protocol):
+    """StatusReader."""
+
+    def read(
+        self,
+        campaign_id: CampaignId,
+        user_id: UserId,
+        wait_seconds: float,
+        reply: Callable[[Standing], None],
+        /,
+    ) -> None:
+        """Never raises; calls `reply` once, on the event loop, maybe before it returns."""
+
+
+class Stock(Protocol):
+    """Gate."""
+
+    async def stock_left(self, campaign_id: CampaignId, /) -> int | None:
+        """None: the gate is shut or away."""
+
+
+class Directory(Protocol):
+    """CampaignDirectory. May raise Unavailable."""
+
+    async def list(self) -> Sequence[Campaign]:
+        """All campaigns that the public may see."""
+
+    async def get(self, campaign_id: CampaignId, /) -> Campaign | None:
+        """One campaign."""
+
+    async def coupons_of(self, user_id: UserId, /) -> Iterable[CouponRow]:
+        """A user's coupons."""
+
+
+class Codes(Protocol):
+    """CouponCodes."""
+
+    def code(self, campaign_id: CampaignId, position: Position, /) -> str:
+        """The code of an issued coupon."""
+
+
+@dataclass(frozen=True)
+class ApiParts:
+    """Everything that answers on the public port."""
+
+    intake: Claiming
+    statuses: Telling
+    gate: Stock
+    directory: Directory
+    codes: Codes
+    authenticator: Authenticator
+    # None when this process can work, else what is missing.
+    ready: Callable[[], Awaitable[str | None]]
+    settings: Settings

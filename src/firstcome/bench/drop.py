@@ -1,0 +1,239 @@
+"""A real drop: campaigns, a crowd over HTTP, and then the whole truth about it.
+
+It stands where the users stand: it creates campaigns as an operator would, asks
+through the public port, and judges by what the crowd was told and what the
+database holds. Every drop uses campaigns of its own, so a stack that serves
+others may be asked too; their load is then part of the figures.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from firstcome import postgres
+from firstcome.bench.answers import Answers
+from firstcome.bench.generators import Generators
+from firstcome.bench.measure import CpuTimes, MachineTimes, journals_empty, used_memory
+from firstcome.bench.plan import Asked, Plan, check_loopback
+from firstcome.bench.report import LawHeld
+from firstcome.bench.settling import Settling, session
+from firstcome.bench.shopfront import Shopfront
+from firstcome.bench.tokens import Signer
+from firstcome.bench.truth import Offer
+from firstcome.campaigns import Campaigns
+from firstcome.gate.session import GateSession
+from firstcome.laws import Laws
+from firstcome.model import CampaignId, Engine
+from firstcome.settings import Settings
+
+FINAL_SECONDS = 90.0  # every answer must be final by then; longer than the sweeper needs
+TRIM_SECONDS = 20.0
+WATCH_SECONDS = 0.5
+
+
+class Progress(NamedTuple):
+    """How far a drop is; counts of requests, but `issued` of rows."""
+
+    stage: str
+    seconds: float = 0.0
+    requests: int = 0
+    sent: int = 0
+    accepted: int = 0
+    refused: int = 0
+    failed: int = 0
+    issued: int = 0
+
+
+class Measured(msgspec.Struct):
+    """The raw findings of one drop, before anything is computed from them."""
+
+    campaign_ids: list[CampaignId]
+    started_at: float
+    answers: Answers
+    generator_seconds: float
+    settled: bool
+    offers: Sequence[Offer]
+    commit_times: bool
+    cpu_seconds: dict[str, float]
+    steal_percent: float | None
+    redis_bytes: int | None
+    laws: list[LawHeld]
+    notes: list[str]
+
+
+class Drop:
+    """One drop against the stack that the settings name. Blocking; use once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        asked: Asked,
+        processes: Mapping[str, Sequence[int]],
+        watch: Callable[[Progress], None],
+    ) -> None:
+        """`processes`: process ids by role, whose CPU time is measured. `watch` hears progress."""
+        self._settings = settings
+        self._asked = asked
+        self._processes = processes
+        self._watch = watch
+        self._notes: list[str] = []
+
+    def run(self) -> Measured:
+        """Do it all; takes the load's time and some seconds.
+
+        Raises Refused before anything is created when the target is another machine or no
+        tokens can be signed; Unavailable when the stack does not answer.
+        """
+        api = self._settings.api
+        host = check_loopback(api.host)
+        signer = Signer.of(self._settings.auth)
+        shopfront = Shopfront(host, api.port, signer)
+        opens_at = self._opening()
+        campaign_ids = self._create(opens_at)
+        self._watch(Progress("waiting for the campaigns to open"))
+        for campaign_id in campaign_ids:
+            shopfront.wait_open(campaign_id)
+        plan = Plan(
+            host,
+            api.port,
+            [int(campaign_id) for campaign_id in campaign_ids],
+            self._asked.crowd,
+            self._asked.arrivals,
+            signer,
+            answers_file="",
+            connections=-(-self._asked.connections // self._asked.processes),
+            shares=self._asked.processes,
+        )
+        with Generators(plan) as generators, session(self._settings.postgres) as database:
+            self._watch(Progress("signing tokens, opening connections"))
+            generators.wait_ready()
+            return self._measure(generators, database, campaign_ids, opens_at)
+
+    def _opening(self) -> float | None:
+        """Return when a burst's campaigns open: enough time ahead for a token for everybody."""
+        if self._asked.arrivals.shape != "burst":
+            return None
+        ahead = 5.0 + self._asked.crowd.users * 20e-6 + self._asked.connections * 1e-3
+        return float(int(time.time() + ahead))
+
+    def _create(self, opens_at: float | None) -> list[CampaignId]:
+        campaigns = Campaigns(lambda: postgres.connect(self._settings.postgres))
+        return [
+            campaigns.create(
+                name=f"drop of {datetime.now(UTC):%Y-%m-%d %H:%M:%S}, {number + 1}",
+                stock=self._asked.coupons,
+                opens_at=None if opens_at is None else datetime.fromtimestamp(opens_at, UTC),
+                closes_at=None,
+                engine=Engine(self._asked.engine),
+                actor="drop",
+            ).campaign_id
+            for number in range(self._asked.crowd.campaigns)
+        ]
+
+    def _measure(
+        self,
+        generators: Generators,
+        database: postgres.Connection,
+        campaign_ids: list[CampaignId],
+        opens_at: float | None,
+    ) -> Measured:
+        memory = self._memory()
+        cpu, machine = CpuTimes.read(self._processes), MachineTimes.read()
+        started_at = max(opens_at or 0.0, time.time() + 0.2)
+        generators.start(started_at)
+        generator_seconds = self._watch_load(generators, database, campaign_ids, started_at)
+        answers = generators.answers()
+        settling = Settling(database, self._asked, campaign_ids, answers)
+        self._watch(Progress("waiting until every answer is final"))
+        settled = settling.wait(FINAL_SECONDS)
+        cpu_seconds = CpuTimes.read(self._processes).since(cpu)
+        steal = MachineTimes.read().steal_percent(machine)
+        redis_bytes = self._memory_used(memory, database, campaign_ids)
+        self._watch(Progress("checking the laws"))
+        return Measured(
+            campaign_ids=campaign_ids,
+            started_at=started_at,
+            answers=answers,
+            generator_seconds=generator_seconds,
+            settled=settled,
+            offers=settling.offers(),
+            commit_times=settling.commit_times,
+            cpu_seconds=cpu_seconds,
+            steal_percent=steal,
+            redis_bytes=redis_bytes,
+            laws=self._laws(campaign_ids),
+            notes=self._notes,
+        )
+
+    def _watch_load(
+        self,
+        generators: Generators,
+        database: postgres.Connection,
+        campaign_ids: list[CampaignId],
+        started_at: float,
+    ) -> float:
+        """Report progress until every request has its answer; return the generator's CPU time."""
+        ids = {"ids": campaign_ids}
+        while True:
+            said = generators.progress()
+            with postgres.translated():
+                row = database.execute(postgres.queries("drop")["reached"], ids).fetchone()
+            self._watch(
+                Progress(
+                    "asking",
+                    max(0.0, time.time() - started_at),
+                    self._asked.crowd.requests,
+                    said.sent,
+                    said.accepted,
+                    said.refused,
+                    said.failed,
+                    row[0] if row else 0,
+                )
+            )
+            if said.state == "done":
+                return said.cpu_seconds
+            generators.wait_done(WATCH_SECONDS)
+
+    def _memory(self) -> int | None:
+        """Return Redis' memory, or None where the engine has no gate."""
+        if self._asked.engine == Engine.DIRECT:
+            return None
+        with GateSession.open(self._settings.redis) as session:
+            return used_memory(session)
+
+    def _memory_used(
+        self, before: int | None, database: postgres.Connection, campaign_ids: list[CampaignId]
+    ) -> int | None:
+        """Return what the users alone cost Redis: measured when the journals are trimmed."""
+        if before is None:
+            return None
+        self._watch(Progress("waiting until the journals are trimmed"))
+        with postgres.translated():
+            epochs = database.execute(
+                postgres.queries("drop")["epochs"], {"ids": campaign_ids}
+            ).fetchall()
+        give_up_at = time.monotonic() + TRIM_SECONDS
+        with GateSession.open(self._settings.redis) as session:
+            while not journals_empty(session, [(row[0], row[1]) for row in epochs]):
+                if time.monotonic() > give_up_at:
+                    self._notes.append("Redis' memory holds a journal that is not trimmed yet")
+                    break
+                time.sleep(0.25)
+            return used_memory(session) - before
+
+    def _laws(self, campaign_ids: list[CampaignId]) -> list[LawHeld]:
+        return [
+            LawHeld(
+                result.law,
+                result.title,
+                result.held,
+                result.violations_count,
+                [violation.detail for violation in result.violations[:20]],
+            )
+            for result in Laws(self._settings).check(
+                [int(campaign_id) for campaign_id in campaign_ids]
+            )
+        ]

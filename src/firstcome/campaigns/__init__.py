@@ -1,0 +1,28 @@
+"""Campaigns: what operators do with them, and what the api and the gate's mirror know of them.
+
+PostgreSQL holds the truth of a campaign; the gate follows by its version.
+"""
+
+from firstcome.campaigns.commands import (
+    ENGINES_AVAILABLE,
+    KEEP,
+    Campaigns,
+    Counts,
+    Time,
+    Winner,
+)
+from firstcome.campaigns.directory import CampaignDirectory, HeldCoupon
+from firstcome.campaigns.rows import Mirrored, mirror_of
+
+__all__ = [
+    "ENGINES_AVAILABLE",
+    "KEEP",
+    "CampaignDirectory",
+    "Campaigns",
+    "Counts",
+    "HeldCoupon",
+    "Mirrored",
+    "Time",
+    "Winner",
+    "mirror_of",
+]

@@ -1,0 +1,113 @@
+"""The directory: what the api knows of campaigns, and of their users' rows.
+
+Campaigns are read at most once a second for all requests together, and stay known
+while the database is away.
+"""
+
+import builtins
+from asyncio import Task, get_running_loop, shield
+from collections.abc import Callable
+from datetime import datetime
+from time import monotonic
+from typing import NamedTuple
+
+from firstcome import postgres
+from firstcome.campaigns.rows import QUERIES, campaign_of
+from firstcome.errors import DatabaseUnavailable
+from firstcome.model import (
+    Campaign,
+    CampaignId,
+    CampaignState,
+    Engine,
+    Outcome,
+    Position,
+    Standing,
+    Status,
+    UserId,
+)
+
+REFRESH_SECONDS = 1.0
+
+
+class HeldCoupon(NamedTuple):
+    """What a user holds in one campaign."""
+
+    campaign_id: CampaignId
+    campaign_name: str
+    position: Position
+    status: Status
+    recorded_at: datetime
+
+
+class CampaignDirectory:
+    """What the api knows of campaigns: read at most once a second, shared by all requests."""
+
+    def __init__(self, pool: postgres.AsyncPool, *, clock: Callable[[], float] = monotonic) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._campaigns: dict[CampaignId, Campaign] = {}
+        self._refreshed_at: float | None = None
+        self._refreshing: Task[None] | None = None
+
+    async def list(self) -> list[Campaign]:
+        """Return all campaigns, oldest first, at most a second old, or the last ones known
+        while the database is away. Raises DatabaseUnavailable when none were ever read.
+        """
+        await self._refresh()
+        return list(self._campaigns.values())
+
+    async def get(self, campaign_id: CampaignId) -> Campaign | None:
+        """Return one campaign, None when there is none; age and errors as `list`."""
+        await self._refresh()
+        return self._campaigns.get(campaign_id)
+
+    async def coupons_of(self, user_id: UserId) -> builtins.list[HeldCoupon]:
+        """Return what a user holds, newest first. Raises DatabaseUnavailable."""
+        async with self._pool.transaction() as connection:
+            found = await connection.execute(QUERIES["coupons_of"], {"user_id": user_id})
+            return [
+                HeldCoupon(campaign_id, name, position, Status(status), recorded_at)
+                for campaign_id, name, position, status, recorded_at in await found.fetchall()
+            ]
+
+    async def standing(self, campaign_id: CampaignId, user_id: UserId) -> Standing:
+        """Say where a user stands, from rows alone. Raises DatabaseUnavailable.
+
+        No row proves nothing while claims may still be under way between gate and database:
+        then the problem is UNAVAILABLE, never "not requested".
+        """
+        parameters = {"campaign_id": campaign_id, "user_id": user_id}
+        async with self._pool.transaction() as connection:
+            found = await connection.execute(QUERIES["standing"], parameters)
+            row = await found.fetchone()
+        if row is None:
+            return Standing(Status.NOT_REQUESTED, problem=Outcome.NOT_FOUND)
+        engine, state, position, status = row
+        if position is not None:
+            return Standing(Status(status), position)
+        if engine == Engine.DIRECT or state == CampaignState.ARCHIVED:
+            return Standing(Status.NOT_REQUESTED)
+        return Standing(Status.NOT_REQUESTED, problem=Outcome.UNAVAILABLE)
+
+    async def _refresh(self) -> None:
+        at = self._refreshed_at
+        if at is not None and self._clock() - at < REFRESH_SECONDS:
+            return
+        if self._refreshing is None:
+            self._refreshing = get_running_loop().create_task(self._read())
+        try:
+            # A caller that goes away does not take the others' answer with it.
+            await shield(self._refreshing)
+        except DatabaseUnavailable:
+            if at is None:
+                raise
+
+    async def _read(self) -> None:
+        try:
+            async with self._pool.transaction() as connection:
+                found = await connection.execute(QUERIES["list"])
+                campaigns = [campaign_of(row) for row in await found.fetchall()]
+            self._campaigns = {campaign.campaign_id: campaign for campaign in campaigns}
+            self._refreshed_at = self._clock()
+        finally:
+            self._refreshing = None

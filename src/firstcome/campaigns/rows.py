@@ -1,0 +1,56 @@
+"""How a campaign's row reads: as a value of the model, or with what a gate has missed."""
+
+from typing import Literal, NamedTuple
+
+from firstcome import postgres
+from firstcome.errors import CampaignNotFound
+from firstcome.gate.register import Cancelled
+from firstcome.model import Campaign, CampaignId, CampaignState, Engine
+
+QUERIES = postgres.queries("campaigns")
+_CAMPAIGN_COLUMNS = len(Campaign._fields)
+
+
+class Mirrored(NamedTuple):
+    """A campaign with its rows cancelled since a version, as of one moment."""
+
+    campaign: Campaign
+    cancelled: list[Cancelled]
+
+
+def campaign_of(row: postgres.Row) -> Campaign:
+    """Return the campaign that a row of sql/campaigns.sql begins with."""
+    campaign = Campaign(*row[:_CAMPAIGN_COLUMNS])
+    return campaign._replace(engine=Engine(campaign.engine), state=CampaignState(campaign.state))
+
+
+def found(
+    connection: postgres.Connection, query: Literal["show", "lock"], campaign_id: CampaignId
+) -> Campaign:
+    """Return a campaign, within the caller's transaction. Raises CampaignNotFound."""
+    row = connection.execute(QUERIES[query], {"campaign_id": campaign_id}).fetchone()
+    if row is None:
+        raise _not_found(campaign_id)
+    return campaign_of(row)
+
+
+def _not_found(campaign_id: CampaignId) -> CampaignNotFound:
+    return CampaignNotFound(
+        f"there is no campaign {campaign_id}: `firstcome campaign list` shows them all"
+    )
+
+
+def mirror_of(
+    connection: postgres.Connection, campaign_id: CampaignId, above_version: int
+) -> Mirrored:
+    """Read what a gate at `above_version` has missed, in a transaction of its own.
+
+    Raises CampaignNotFound, DatabaseUnavailable.
+    """
+    parameters = {"campaign_id": campaign_id, "above_version": above_version}
+    with postgres.transaction(connection):
+        rows = connection.execute(QUERIES["mirror"], parameters).fetchall()
+    if not rows:
+        raise _not_found(campaign_id)
+    cancelled = [Cancelled(*row[_CAMPAIGN_COLUMNS:]) for row in rows]
+    return Mirrored(campaign_of(rows[0]), [each for each in cancelled if each.position is not None])

@@ -1,0 +1,113 @@
+"""`firstcome drop`: a real drop over HTTP against the running stack, then the whole truth.
+
+Standard output gets the report (text, or one JSON document with --json); progress
+goes to standard error with --json. Exit code 0 only if every law and check held.
+"""
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from firstcome.bench.arrivals import Arrivals, arrivals_of
+from firstcome.bench.crowd import Crowd
+from firstcome.bench.drop import Drop
+from firstcome.bench.environment import engines, machine
+from firstcome.bench.plan import Asked
+from firstcome.bench.progress import watching
+from firstcome.bench.report import document, text
+from firstcome.bench.summary import summarise
+from firstcome.model import STOCK_MAX, Engine
+from firstcome.settings import Settings
+
+app = typer.Typer()
+
+USERS_MAX = 5_000_000
+CONNECTIONS = {"rate": 256, "ramp": 256, "burst": 1000}
+
+
+@app.command()
+def drop(  # noqa: PLR0913 - one argument an option
+    coupons: Annotated[int, typer.Option(min=1, max=STOCK_MAX, help="Stock of each campaign.")],
+    users: Annotated[
+        int | None,
+        typer.Option(min=1, max=USERS_MAX, help="Distinct users, spread over the campaigns."),
+    ] = None,
+    campaigns: Annotated[int, typer.Option(min=1, max=100)] = 1,
+    rate: Annotated[float | None, typer.Option(help="Requests a second (default 10,000).")] = None,
+    ramp: Annotated[str | None, typer.Option(help="R1:R2, from one rate to another.")] = None,
+    burst: Annotated[bool, typer.Option("--burst", help="Everybody as the doors open.")] = False,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, max=3600, help="Instead of --users: how long.")
+    ] = None,
+    twice: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of users who ask twice at the same time.")
+    ] = 0.1,
+    keyed: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of users who send an Idempotency-Key.")
+    ] = 0.5,
+    connections: Annotated[int | None, typer.Option(min=1, max=20_000)] = None,
+    engine: Annotated[Engine, typer.Option(help="The log of the campaigns.")] = Engine.KAFKA,
+    processes: Annotated[int, typer.Option(min=1, max=32, help="Of the generator.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Repeats a crowd.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Let a crowd ask for coupons over HTTP, then verify every answer and every law."""
+    try:
+        arrivals = arrivals_of(rate, ramp, burst)
+        users = _users(users, seconds, arrivals, twice)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    asked = Asked(
+        coupons=coupons,
+        crowd=Crowd(users, campaigns, twice, keyed, _seed() if seed is None else seed),
+        arrivals=arrivals,
+        engine=engine,
+        connections=connections or CONNECTIONS[arrivals.shape],
+        processes=processes,
+    )
+    settings = Settings.load()
+    with watching(Console(stderr=as_json)) as watch:
+        measured = Drop(settings, asked, running_processes(), watch).run()
+    environment = machine() | engines(settings)
+    report = summarise(asked, settings.auth.mode, measured, environment)
+    sys.stdout.write((document(report).decode() if as_json else text(report)) + "\n")
+    raise typer.Exit(0 if report.held else 1)
+
+
+def _users(users: int | None, seconds: float | None, arrivals: Arrivals, twice: float) -> int:
+    if (users is None) == (seconds is None):
+        raise ValueError("give --users, or --seconds with a rate: each follows from the other")
+    if users is not None:
+        return users
+    if arrivals.shape == "burst":
+        raise ValueError("a burst takes no time: give --users")
+    assert seconds is not None  # noqa: S101 - one of the two is given
+    return max(1, round(arrivals.requests(seconds) / (1 + twice)))
+
+
+def _seed() -> int:
+    return random.SystemRandom().randrange(1, 1_000_000)
+
+
+def running_processes() -> Mapping[str, Sequence[int]]:
+    """Return the process ids of the running local stack by role; empty where none is known."""
+    status = subprocess.run(
+        [sys.executable, "-m", "firstcome", "status", "--json"],
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    roles: dict[str, list[int]] = {}
+    try:
+        for process in json.loads(status.stdout)["processes"]:
+            if process["pid"]:
+                roles.setdefault(process["role"], []).append(process["pid"])
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return roles

@@ -1,0 +1,166 @@
+"""What operators look at during a drop: every campaign, in its gate and in its rows.
+
+One query, one pipelined read of the gates and one question to Kafka; nothing is kept
+between two looks. The engines are read one after the other, so numbers of a running drop
+belong to different moments. Redis or Kafka away leaves its part null; the rest is shown.
+"""
+
+from collections.abc import Callable
+from contextlib import closing
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from firstcome import postgres
+from firstcome.errors import GateUnavailable, LogUnavailable
+from firstcome.gate import keys
+from firstcome.gate.session import GateSession
+from firstcome.model import CampaignId, CampaignState, Engine
+
+_QUERIES = postgres.queries("overview")
+FIELDS = ("epoch", "version", "position_last")
+
+
+class GateState(StrEnum):
+    """Whether a gate admits, and if not, why."""
+
+    OPEN = "OPEN"  # of the database's epoch and of this life of the server
+    SHUT = "SHUT"  # a rebuild is under way
+    STALE = "STALE"  # of another epoch or server life: it waits for a rebuild
+    ABSENT = "ABSENT"  # Redis has no such gate: not loaded yet, or lost
+    UNREACHABLE = "UNREACHABLE"  # Redis gave no answer
+    NONE = "NONE"  # the engine `direct` has no gate
+
+
+class GateView(msgspec.Struct, frozen=True):
+    """A campaign's gate; null where it cannot be read."""
+
+    state: GateState
+    epoch: int | None = None
+    version: int | None = None
+    position_last: int | None = None
+
+
+class CampaignOverview(msgspec.Struct, frozen=True):
+    """One campaign. stock_left and under_way need the gate and are null without it."""
+
+    campaign_id: int
+    name: str
+    engine: Engine
+    state: CampaignState
+    stock: int
+    stock_left: int | None
+    under_way: int | None
+    issued: int
+    under_review: int
+    cancelled: int
+    epoch: int
+    version: int
+    gate: GateView
+
+
+class OverviewReport(msgspec.Struct, frozen=True):
+    """All campaigns that are not archived; lag_records is null while Kafka gives no answer."""
+
+    lag_records: int | None
+    campaigns: list[CampaignOverview]
+
+
+class _Facts(NamedTuple):
+    """A row of sql/overview.sql."""
+
+    campaign_id: int
+    name: str
+    engine: str
+    state: str
+    stock: int
+    position_limit: int
+    epoch: int
+    version: int
+    issued: int
+    under_review: int
+    cancelled: int
+
+
+class Overview:
+    """Blocking; may be used by several threads at once."""
+
+    def __init__(
+        self,
+        connect: Callable[[], postgres.Connection],
+        open_gate: Callable[[], GateSession],
+        lag: Callable[[], int],
+    ) -> None:
+        """`lag`: how many records the recorders are behind; may raise LogUnavailable."""
+        self._connect = connect
+        self._open_gate = open_gate
+        self._lag = lag
+
+    def read(self) -> OverviewReport:
+        """Look once. Raises DatabaseUnavailable; what Redis or Kafka would say may be missing."""
+        facts = [_Facts(*row) for row in self._rows("campaigns")]
+        gates = self._gates(facts)
+        rows = [_overview(fact, gate) for fact, gate in zip(facts, gates, strict=True)]
+        return OverviewReport(self._lag_records(), rows)
+
+    def check_database(self) -> None:
+        """Return if PostgreSQL answers and has our tables. Raises DatabaseUnavailable."""
+        self._rows("ready")
+
+    def _rows(self, query: str) -> list[postgres.Row]:
+        with closing(self._connect()) as session, postgres.transaction(session) as connection:
+            return connection.execute(_QUERIES[query]).fetchall()
+
+    def _lag_records(self) -> int | None:
+        try:
+            return self._lag()
+        except LogUnavailable:
+            return None
+
+    def _gates(self, facts: list[_Facts]) -> list[GateView]:
+        names = [keys.gate(CampaignId(fact.campaign_id)) for fact in facts]
+        try:
+            with self._open_gate() as session:
+                replies = session.pipeline([("HMGET", name, *FIELDS) for name in names])
+                run_id = session.run_id
+        except GateUnavailable:
+            return [GateView(GateState.UNREACHABLE) for _ in facts]
+        return [_gate(fact, reply, run_id) for fact, reply in zip(facts, replies, strict=True)]
+
+
+def _gate(fact: _Facts, reply: object, run_id: str) -> GateView:
+    if fact.engine == Engine.DIRECT:
+        return GateView(GateState.NONE)
+    if not isinstance(reply, list):
+        return GateView(GateState.UNREACHABLE)
+    field, version, position_last = reply
+    if field is None:
+        return GateView(GateState.ABSENT)
+    split = keys.split_epoch_field(field.decode())
+    if split is None:
+        return GateView(GateState.SHUT)
+    is_current = split == (fact.epoch, run_id)
+    state = GateState.OPEN if is_current else GateState.STALE
+    return GateView(state, split[0], int(version), int(position_last))
+
+
+def _overview(fact: _Facts, gate: GateView) -> CampaignOverview:
+    rows = fact.issued + fact.under_review + fact.cancelled
+    last = gate.position_last if gate.state is GateState.OPEN else None
+    return CampaignOverview(
+        campaign_id=fact.campaign_id,
+        name=fact.name,
+        engine=Engine(fact.engine),
+        state=CampaignState(fact.state),
+        stock=fact.stock,
+        # The gate may not have mirrored the newest limit yet: it never gives more than its own.
+        stock_left=None if last is None else max(0, fact.position_limit - last),
+        under_way=None if last is None else max(0, last - rows),
+        issued=fact.issued,
+        under_review=fact.under_review,
+        cancelled=fact.cancelled,
+        epoch=fact.epoch,
+        version=fact.version,
+        gate=gate,
+    )

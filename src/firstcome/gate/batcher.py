@@ -1,0 +1,66 @@
+"""What waits for one campaign's next call to Redis.
+
+One call is under way at a time; whatever arrives meanwhile goes into the next
+one, up to a bound. There is no timer: the busier Redis is, the larger the
+batches, and at low load nobody waits.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Batcher(Generic[Item]):
+    """`send` gets each batch and must end it with `finished` or `put_back`."""
+
+    def __init__(self, send: Callable[[list[Item]], None], batch_max: int, queue_max: int) -> None:
+        self._send = send
+        self._batch_max = batch_max
+        self._queue_max = queue_max
+        self._queue: deque[Item] = deque()
+        self._under_way = False
+        self._loop = asyncio.get_running_loop()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def add(self, item: Item) -> bool:
+        """Queue one item; False when the queue is full."""
+        queue = self._queue
+        if len(queue) >= self._queue_max:
+            return False
+        queue.append(item)
+        if not self._under_way:
+            self._under_way = True
+            # After everything that this turn of the event loop brings in.
+            self._loop.call_soon(self._next)
+        return True
+
+    def finished(self) -> None:
+        """The batch under way is dealt with; send the next one if anything waits."""
+        if self._queue:
+            self._next()
+        else:
+            self._under_way = False
+
+    def put_back(self, batch: list[Item]) -> None:
+        """Return a batch unsent, in its place; `finished` sends it again."""
+        self._queue.extendleft(reversed(batch))
+
+    def take_all(self) -> list[Item]:
+        """Remove and return everything that waits."""
+        waiting = list(self._queue)
+        self._queue.clear()
+        return waiting
+
+    def _next(self) -> None:
+        queue = self._queue
+        if not queue:
+            self._under_way = False
+        elif len(queue) <= self._batch_max:
+            self._send(self.take_all())
+        else:
+            self._send([queue.popleft() for _ in range(self._batch_max)])

@@ -1,0 +1,188 @@
+"""A campaign's gate as the sweeper and the rebuild see it: read, mirror, shut, load, switch.
+
+The register is everything that the gate knows of one campaign. Each act here is
+conditional (on an epoch, a version or a token), so that repeating or overtaking
+one does no harm.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from firstcome.errors import GateUnavailable
+from firstcome.gate import keys
+from firstcome.gate.session import Argument, GateSession
+from firstcome.model import ATTEMPT_MAX, Campaign, CampaignId, UserId
+
+SHUT = "shut:"
+LOAD_COMMANDS = 500  # of one pipeline
+UNLINK_KEYS = 500
+
+
+class Register(NamedTuple):
+    """What the gate's hash says. `epoch` is None while it is shut, absent or of an earlier life."""
+
+    epoch: int | None
+    field: str
+    version: int
+    buckets: int
+    position_last: int
+    position_limit: int
+
+
+class Cancelled(NamedTuple):
+    """A cancelled row: its user may ask again, or already holds another position (0: none)."""
+
+    position: int
+    user_id: UserId | None
+    held_position: int
+
+
+FIELDS = ("epoch", "version", "buckets", "position_last", "position_limit")
+
+
+def read(session: GateSession, campaign_id: CampaignId) -> Register:
+    """Return what a gate says, judged by this session's run_id. Raises GateUnavailable."""
+    return read_all(session, [campaign_id])[campaign_id]
+
+
+def read_all(
+    session: GateSession, campaign_ids: Sequence[CampaignId]
+) -> dict[CampaignId, Register]:
+    """Return what many gates say, in one round trip. Raises GateUnavailable."""
+    replies = session.pipeline([("HMGET", keys.gate(each), *FIELDS) for each in campaign_ids])
+    return {
+        campaign_id: _register(session, reply)
+        for campaign_id, reply in zip(campaign_ids, replies, strict=True)
+    }
+
+
+def _register(session: GateSession, reply: object) -> Register:
+    if not isinstance(reply, list):
+        raise GateUnavailable(f"a gate cannot be read: {reply}")
+    field = (reply[0] or b"").decode()
+    split = keys.split_epoch_field(field)
+    epoch = split[0] if split and split[1] == session.run_id else None
+    return Register(epoch, field, *(int(value or 0) for value in reply[1:]))
+
+
+def mirror(
+    session: GateSession,
+    campaign: Campaign,
+    buckets: int,
+    cancelled: Iterable[Cancelled],
+) -> int:
+    """Bring the gate to the campaign's version; release the users of cancelled rows.
+
+    `cancelled` must hold every CANCELLED row above the gate's version, read in one snapshot with
+    the campaign. Returns the gate's version afterwards, -1 when it is shut or of another epoch.
+    """
+    campaign_id, epoch = campaign.campaign_id, campaign.epoch
+    names = [keys.gate(campaign_id), keys.settled(campaign_id, epoch)]
+    args: list[Argument] = [epoch, campaign.version, *_decided(campaign)]
+    for row in cancelled:
+        user_id = row.user_id or UserId("")
+        bucket = keys.bucket_of(user_id, buckets)
+        names.append(f"{keys.users_prefix(campaign_id, epoch)}{bucket}")
+        args += [row.position, user_id, len(names), row.held_position]
+    reply = session.script("mirror", names, args)
+    assert isinstance(reply, int)  # noqa: S101 - mirror.lua's form
+    return reply
+
+
+def shut(session: GateSession, campaign_id: CampaignId, token: str) -> None:
+    """Stop all admissions: no caller's epoch equals a token."""
+    session.call("HSET", keys.gate(campaign_id), "epoch", token)
+
+
+def switch(
+    session: GateSession,
+    campaign: Campaign,
+    token: str,
+    *,
+    buckets: int,
+    position_last: int,
+) -> bool:
+    """Open the loaded epoch, for this life of the server; False when another rebuild took over."""
+    state, opens_at, closes_at, position_limit = _decided(campaign)
+    fields: dict[str, Argument] = {
+        "epoch": keys.epoch_field(campaign.epoch, session.run_id),
+        "version": campaign.version,
+        "state": state,
+        "opens_at": opens_at,
+        "closes_at": closes_at,
+        "buckets": buckets,
+        "position_last": position_last,
+        "position_limit": position_limit,
+    }
+    flat = [part for field in fields.items() for part in field]
+    return session.script("switch", [keys.gate(campaign.campaign_id)], [token, *flat]) == 1
+
+
+class Loader:
+    """Writes the users and settled bits of a new epoch; nobody reads them before the switch."""
+
+    def __init__(
+        self, session: GateSession, campaign_id: CampaignId, epoch: int, buckets: int
+    ) -> None:
+        self._session = session
+        self._prefix = keys.users_prefix(campaign_id, epoch)
+        self._settled_key = keys.settled(campaign_id, epoch)
+        self._buckets = buckets
+        self._users: dict[int, list[Argument]] = {}
+        self._settled = bytearray()
+
+    def add(self, position: int, user_id: UserId | None, attempt: int, settled: int) -> None:
+        """Take one row: `user_id` is None where the row is cancelled."""
+        byte, shift = position // 4, 2 * (3 - position % 4)
+        if byte >= len(self._settled):
+            self._settled.extend(bytes(byte + 1 - len(self._settled)))
+        self._settled[byte] |= settled << shift
+        if user_id is not None:
+            bucket = keys.bucket_of(user_id, self._buckets)
+            packed = -(position * (ATTEMPT_MAX + 1) + attempt) if attempt else position
+            self._users.setdefault(bucket, []).extend((user_id, packed))
+
+    def flush(self) -> None:
+        """Write the users taken so far."""
+        commands = [
+            ("HSET", f"{self._prefix}{bucket}", *entries) for bucket, entries in self._users.items()
+        ]
+        self._users.clear()
+        for start in range(0, len(commands), LOAD_COMMANDS):
+            _must(self._session.pipeline(commands[start : start + LOAD_COMMANDS]))
+
+    def finish(self) -> None:
+        """Write what is left, and the settled bits."""
+        self.flush()
+        if self._settled:
+            self._session.call("SET", self._settled_key, bytes(self._settled))
+
+
+def unlink(session: GateSession, campaign_id: CampaignId, epoch: int, buckets: int) -> None:
+    """Remove an ended epoch's keys, without holding Redis up."""
+    prefix = keys.users_prefix(campaign_id, epoch)
+    names = [keys.journal(campaign_id, epoch), keys.settled(campaign_id, epoch)]
+    names += [f"{prefix}{bucket}" for bucket in range(buckets)]
+    for start in range(0, len(names), UNLINK_KEYS):
+        session.call("UNLINK", *names[start : start + UNLINK_KEYS])
+
+
+def _decided(campaign: Campaign) -> tuple[str, Argument, Argument, int]:
+    """Return state, opens_at, closes_at (ms since 1970; empty: no bound), position_limit."""
+    return (
+        campaign.state.value,
+        _milliseconds(campaign.opens_at),
+        _milliseconds(campaign.closes_at),
+        campaign.position_limit,
+    )
+
+
+def _milliseconds(moment: datetime | None) -> Argument:
+    return "" if moment is None else round(moment.timestamp() * 1000)
+
+
+def _must(replies: list[object]) -> None:
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise GateUnavailable(f"Redis refused to load a gate: {reply}") from reply

@@ -1,0 +1,55 @@
+"""Compensation: give up at once what the log has certainly not taken.
+
+Path: issuance.intake -> [issuance.compensation] -> PostgreSQL; the mirror then releases
+
+Only for an append that was refused before anything was handed over; an outcome that
+is unknown is never compensated. The transaction that cancels by insert and raises the
+limit commits first, so whatever happens afterwards the sweeper's mirror finishes it.
+"""
+
+import asyncio
+
+from firstcome import postgres
+from firstcome.errors import BadRecord, DatabaseUnavailable
+from firstcome.eventlog.events import IssuanceRequested
+from firstcome.issuance.cancellation import QUERY, Cancellation, Reason
+from firstcome.logs import get_logger
+from firstcome.model import CampaignId, Position
+
+log = get_logger()
+
+# A user waits for this; after it the outcome counts as unknown and the sweeper settles it.
+TIMEOUT_SECONDS = 2.0
+
+
+class Compensation:
+    """Cancels batches that were not appended."""
+
+    def __init__(
+        self, pool: postgres.AsyncPool, *, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
+        self._pool = pool
+        self._timeout_seconds = timeout_seconds
+
+    async def cancel(self, event: IssuanceRequested) -> frozenset[Position]:
+        """Cancel the batch's claims and return the positions that this call cancelled.
+
+        Only their users may be released. Of the others nothing is known: a row was there
+        already, the epoch is over, or PostgreSQL gave no answer in time. Never raises those.
+        """
+        cancellation = Cancellation(
+            CampaignId(event.campaign_id),
+            event.epoch,
+            range(event.first_position, event.first_position + len(event.users)),
+            event.users,
+            Reason.NOT_APPENDED,
+        )
+        try:
+            async with asyncio.timeout(self._timeout_seconds), self._pool.transaction() as session:
+                found = await session.execute(QUERY, cancellation.parameters())
+                rows = await found.fetchall()
+        except (DatabaseUnavailable, BadRecord, TimeoutError) as error:
+            reason = str(error) or "no answer in time"
+            log.error("compensation_failed", claims=len(event.users), reason=reason)
+            return frozenset()
+        return frozenset(Position(position) for (position,) in rows)

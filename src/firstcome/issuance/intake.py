@@ -1,0 +1,245 @@
+"""A claim's way from the request to the answer: the gate's verdict, then the log's acknowledgement.
+
+Path: api.express -> [issuance.intake] -> gate -> eventlog
+
+It promises that REQUESTED is said only after the broker has the claim, and only
+within D of the gate call; whoever hears it gets the coupon. Refusals are said
+straight after the verdict. Everything else is "unknown": the place is kept, the
+sweeper settles it, and the same Idempotency-Key finds it again.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from time import monotonic
+
+from firstcome.campaigns import CampaignDirectory
+from firstcome.errors import DatabaseUnavailable, LogUnavailable
+from firstcome.eventlog import events
+from firstcome.eventlog.kafka import Appender
+from firstcome.gate.gate import AskedClaim, Failure, Gate, Verdicts
+from firstcome.gate.watcher import SettledWatcher
+from firstcome.issuance.compensation import Compensation
+from firstcome.logs import get_logger
+from firstcome.model import (
+    SETTLED,
+    Answer,
+    CampaignId,
+    CampaignState,
+    Outcome,
+    Status,
+    UserId,
+    Verdict,
+)
+from firstcome.settings import IntakeSettings
+
+Reply = Callable[[Answer], None]
+EXPIRE_SECONDS = 0.05  # how often overdue answers are looked for
+UNAVAILABLE = Answer(Outcome.UNAVAILABLE)
+UNKNOWN = Answer(Outcome.UNKNOWN)
+REFUSALS = {
+    Verdict.SOLD_OUT: Answer(Outcome.OUT_OF_STOCK),
+    Verdict.NOT_OPEN: Answer(Outcome.NOT_OPEN),
+    Verdict.PAUSED: Answer(Outcome.NOT_OPEN),
+    Verdict.CLOSED: Answer(Outcome.CLOSED),
+}
+log = get_logger()
+
+
+class _Owed:
+    """The answers of one admitted batch, until its acknowledgement."""
+
+    __slots__ = ("answered", "due", "event", "replies")
+
+    def __init__(self, event: events.IssuanceRequested, replies: list[Reply], due: float) -> None:
+        self.event = event
+        self.replies = replies  # replies[i] holds position event.first_position + i
+        self.due = due
+        self.answered = False
+
+
+class Intake:
+    """Takes claims from both doors. Single event loop."""
+
+    def __init__(
+        self,
+        settings: IntakeSettings,
+        gate: Gate,
+        appender: Appender,
+        watcher: SettledWatcher,
+        compensation: Compensation,
+        directory: CampaignDirectory,
+    ) -> None:
+        """The gate brings its batches to `judged`, the appender its absence to `broker_away`."""
+        self._settings = settings
+        self._gate = gate
+        self._appender = appender
+        self._watcher = watcher
+        self._compensation = compensation
+        self._directory = directory
+        self._owed: dict[int, _Owed] = {}  # in the order of their deadlines
+        self._sequence = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._expiry: asyncio.TimerHandle | None = None
+
+    def claim(self, campaign_id: CampaignId, user_id: UserId, attempt: int, reply: Reply) -> None:
+        """Answer one claim through `reply`, once, maybe before this returns. Never raises.
+
+        Idempotent for one attempt: asking again with the same Idempotency-Key takes no second
+        place. attempt 0: the request came without a key.
+        """
+        # Refused before it takes a place: a claim that cannot be appended helps nobody.
+        if self._appender.is_away or not self._gate.admit(
+            campaign_id, AskedClaim(user_id, attempt, reply)
+        ):
+            reply(UNAVAILABLE)
+
+    def judged(self, verdicts: Verdicts) -> None:
+        """Take a batch back from the gate: answer refusals, append the admitted part."""
+        if verdicts.failure is not None:
+            self._failed(verdicts, verdicts.failure)
+            return
+        users: list[str] = []
+        attempts: list[int] = []
+        replies: list[Reply] = []
+        first = 0
+        keyed = False
+        for value, (user_id, attempt, reply) in zip(verdicts.replies, verdicts.claims, strict=True):
+            verdict = value & 7
+            if verdict == Verdict.ADMITTED:
+                first = first or value >> 5
+                users.append(user_id)
+                attempts.append(attempt)
+                replies.append(reply)
+                keyed = keyed or attempt > 0
+            elif verdict in (Verdict.REPLAYED, Verdict.DUPLICATE):
+                self._held(verdicts, value, reply)
+            else:
+                reply(REFUSALS[Verdict(verdict)])
+        if users:
+            event = events.IssuanceRequested(
+                verdicts.campaign_id,
+                verdicts.epoch,
+                first,
+                users,
+                attempts if keyed else [],
+                verdicts.requested_at,
+            )
+            self._append(event, replies, verdicts.sent_at)
+
+    def broker_away(self) -> None:
+        """Answer everybody who waits: nobody knows whether the broker has their records."""
+        for owed in self._owed.values():
+            _answer(owed, promised=False)
+        self._owed.clear()
+
+    async def drain(self) -> None:
+        """Wait for compensations under way."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _failed(self, verdicts: Verdicts, failure: Failure) -> None:
+        if failure.absent:
+            self._spawn(self._explain_absence(verdicts.campaign_id, verdicts.claims))
+            return
+        answer = UNAVAILABLE if failure.certain else UNKNOWN
+        for claim in verdicts.claims:
+            claim.reply(answer)
+
+    def _held(self, verdicts: Verdicts, value: int, reply: Reply) -> None:
+        """Answer a user who holds a place already."""
+        position, status = value >> 5, SETTLED[value >> 3 & 3]
+        if status is Status.CANCELLED:
+            reply(UNAVAILABLE)  # the place is about to be released; the next try is a new claim
+        elif value & 7 == Verdict.DUPLICATE:
+            reply(Answer(Outcome.DUPLICATE, position, status))
+        elif status is Status.REQUESTED:
+            self._watcher.watch(
+                verdicts.campaign_id,
+                verdicts.epoch,
+                position,
+                verdicts.sent_at + self._settings.answer_deadline_seconds,
+                partial(_replay, reply, position),
+            )
+        else:
+            _replay(reply, position, status)
+
+    def _append(
+        self, event: events.IssuanceRequested, replies: list[Reply], sent_at: float
+    ) -> None:
+        owed = _Owed(event, replies, sent_at + self._settings.answer_deadline_seconds)
+        self._sequence += 1
+        sequence = self._sequence
+        try:
+            self._appender.append(events.encode(event), partial(self._reported, sequence))
+        except LogUnavailable as error:
+            log.warning("append_refused", claims=len(replies), reason=str(error))
+            self._spawn(self._compensate(owed))
+            return
+        self._owed[sequence] = owed
+        if self._expiry is None:
+            self._expiry = asyncio.get_running_loop().call_later(EXPIRE_SECONDS, self._expire)
+
+    def _reported(self, sequence: int, delivered: bool) -> None:
+        owed = self._owed.pop(sequence, None)
+        if owed is not None:
+            # A late acknowledgement is no promise: a rebuild may have fenced the position by then.
+            _answer(owed, promised=delivered and monotonic() <= owed.due)
+
+    def _expire(self) -> None:
+        now = monotonic()
+        for sequence, owed in list(self._owed.items()):
+            if owed.due > now:
+                break
+            del self._owed[sequence]
+            _answer(owed, promised=False)
+        self._expiry = (
+            asyncio.get_running_loop().call_later(EXPIRE_SECONDS, self._expire)
+            if self._owed
+            else None
+        )
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _explain_absence(self, campaign_id: CampaignId, claims: list[AskedClaim]) -> None:
+        """Redis knows no such campaign: it does not exist, or its gate has to be loaded yet."""
+        try:
+            campaign = await self._directory.get(campaign_id)
+        except DatabaseUnavailable:
+            outcome = Outcome.UNAVAILABLE
+        else:
+            if campaign is None:
+                outcome = Outcome.NOT_FOUND
+            elif campaign.state in (CampaignState.CLOSED, CampaignState.ARCHIVED):
+                outcome = Outcome.CLOSED
+            else:
+                outcome = Outcome.UNAVAILABLE
+        for claim in claims:
+            claim.reply(Answer(outcome))
+
+    async def _compensate(self, owed: _Owed) -> None:
+        """Cancel by insert what was certainly not appended; the mirror then releases the users."""
+        cancelled = await self._compensation.cancel(owed.event)
+        for position, reply in enumerate(owed.replies, owed.event.first_position):
+            reply(UNAVAILABLE if position in cancelled else UNKNOWN)
+
+
+def _answer(owed: _Owed, *, promised: bool) -> None:
+    if not promised:
+        for reply in owed.replies:
+            reply(UNKNOWN)
+        return
+    for position, reply in enumerate(owed.replies, owed.event.first_position):
+        reply(Answer(Outcome.REQUESTED, position, Status.REQUESTED))
+
+
+def _replay(reply: Reply, position: int, status: Status) -> None:
+    """Say yes again only to what is ISSUED: this process may not know whether it was promised."""
+    if status is Status.ISSUED:
+        reply(Answer(Outcome.REQUESTED, position, Status.REQUESTED, replayed=True))
+    else:
+        reply(UNAVAILABLE if status is Status.CANCELLED else UNKNOWN)

@@ -1,0 +1,42 @@
+"""The mirror: what operators and cancellations changed in the database reaches the gate.
+
+One mechanism for pause, close, restock, new times, compensation and discarding:
+each raised the campaign's version and marked its cancelled rows with it. The
+mirror carries the difference over in one step, releasing the users of cancelled
+rows; repeating it, late or twice, does nothing.
+"""
+
+from firstcome import postgres
+from firstcome.campaigns import mirror_of
+from firstcome.gate import register
+from firstcome.gate.session import GateSession
+from firstcome.logs import get_logger
+from firstcome.model import Campaign
+
+log = get_logger()
+
+
+def mirror(
+    connection: postgres.Connection,
+    session: GateSession,
+    campaign: Campaign,
+    gate: register.Register,
+) -> bool:
+    """Bring an open gate up to the database; return whether anything was missing.
+
+    Raises DatabaseUnavailable, GateUnavailable; then the next tick tries again.
+    """
+    if gate.epoch != campaign.epoch or gate.version >= campaign.version:
+        return False
+    fresh, cancelled = mirror_of(connection, campaign.campaign_id, gate.version)
+    version = register.mirror(session, fresh, gate.buckets, cancelled)
+    if version < 0:
+        return False  # shut or of another epoch by now: a rebuild loads all of it
+    log.info(
+        "campaign_mirrored",
+        campaign_id=campaign.campaign_id,
+        version=version,
+        state=fresh.state,
+        released=len(cancelled),
+    )
+    return True

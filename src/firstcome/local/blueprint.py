@@ -1,0 +1,220 @@
+"""From a shape to processes: which run, in which order they start, and the settings they read.
+
+The supervisor is the only reader. Addresses and secrets go to <state>/settings.toml; the stack's
+children get FIRSTCOME_CONFIG, and every other FIRSTCOME_ variable of the user's environment passes
+through, except addresses, which are the stack's own.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import tomllib
+from typing import Any
+
+from firstcome.errors import InvalidSettings
+from firstcome.local import kafka, postgres, redis
+from firstcome.local.folder import StackFolder, write_private
+from firstcome.local.identity import Identity
+from firstcome.local.process import Life, Spec
+from firstcome.local.shape import Shape
+
+Document = dict[str, dict[str, Any]]
+
+BOOTSTRAP = "FIRSTCOME_KAFKA__BOOTSTRAP_SERVERS"
+ADDRESSES = {
+    "FIRSTCOME_REDIS__URL",
+    "FIRSTCOME_POSTGRES__URL",
+    "FIRSTCOME_API__PORT",
+    "FIRSTCOME_CONSOLE__PORT",
+    BOOTSTRAP,
+}
+# Longer than api.drain_timeout_seconds.
+DRAIN_SECONDS = 15.0
+
+
+class Blueprint:
+    """One stack as it should be."""
+
+    def __init__(self, folder: StackFolder, identity: Identity, shape: Shape) -> None:
+        """`identity` must have its ports."""
+        self.folder = folder
+        self.identity = identity
+        self.shape = shape
+        self.bootstrap_servers = kafka_servers(shape) or ",".join(
+            f"127.0.0.1:{broker.port}" for broker in self._cluster()
+        )
+
+    def urls(self) -> dict[str, str | None]:
+        """Return every address, credentials included; None for what this shape does not run."""
+        ports, whole = self.identity.ports, not self.shape.engines_only
+        return {
+            "api": f"http://127.0.0.1:{ports['api']}" if whole else None,
+            "console": f"http://127.0.0.1:{ports['console']}" if whole else None,
+            "postgres": postgres.url(ports["postgres"], self.identity.postgres_password),
+            "redis": redis.url(ports["redis"], self.identity.redis_password),
+            "kafka": self.bootstrap_servers,
+        }
+
+    def write_settings(self) -> None:
+        """Write settings.toml: what a user added stays, what is the stack's own is replaced."""
+        kept: Document = {}
+        if self.folder.settings.exists():
+            kept = tomllib.loads(self.folder.settings.read_text())
+        write_private(self.folder.settings, to_toml(merged(kept, self._own_settings())))
+
+    def engines(self) -> list[Spec]:
+        """Return what starts first, all at once."""
+        folder, identity = self.folder, self.identity
+        ports = identity.ports
+        engines = [
+            postgres.spec(
+                folder.path / "postgres",
+                ports["postgres"],
+                identity.postgres_password,
+                folder.log("postgres"),
+            ),
+            redis.spec(folder.path / "redis", ports["redis"], identity.redis_password),
+        ]
+        if self.shape.broker == "kafka":
+            cluster = self._cluster()
+            engines += [kafka.spec(each, cluster, identity.cluster_id) for each in cluster]
+        return engines
+
+    def migration(self) -> Spec:
+        """Return what makes topics and database objects, before any of our own processes."""
+        return self._own("migrate", "migrate", ["migrate"], once=True)
+
+    def processes(self, listener: socket.socket) -> list[Spec]:
+        """Return firstcome's own processes; the api processes share the listening socket."""
+        serve = ["serve", "api", "--fd", str(listener.fileno())]
+        inherited = (listener.fileno(),)
+        specs = [self._own("sweeper-1", "sweeper", ["serve", "sweeper"])]
+        specs += [
+            self._own(f"recorder-{number}", "recorder", ["serve", "recorder"])
+            for number in range(1, self.shape.recorders + 1)
+        ]
+        specs += [
+            self._own(f"api-{number}", "api", serve, inherited=inherited)
+            for number in range(1, self.shape.api + 1)
+        ]
+        return [*specs, self._own("console-1", "console", ["serve", "console"])]
+
+    def listener(self) -> socket.socket:
+        """Return the socket that api processes accept from; it outlives each of them."""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.identity.ports["api"]))
+        listener.listen(
+            65_535
+        )  # a crowd arrives in one second; the kernel cuts it to its own limit
+        return listener
+
+    def _own(
+        self,
+        name: str,
+        role: str,
+        arguments: list[str],
+        inherited: tuple[int, ...] = (),
+        once: bool = False,
+    ) -> Spec:
+        return Spec(
+            name=name,
+            role=role,
+            command=[sys.executable, "-m", "firstcome", *arguments],
+            environment=self._environment(),
+            is_ready=says_ready,
+            stop_signal=signal.SIGTERM,
+            stop_seconds=DRAIN_SECONDS,
+            inherited=inherited,
+            once=once,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        passed = {name: value for name, value in os.environ.items() if name not in ADDRESSES}
+        return passed | {
+            "FIRSTCOME_CONFIG": str(self.folder.settings),
+            "FIRSTCOME_STATE": str(self.folder.path),
+            "FIRSTCOME_LOGS__FORMAT": "json",  # readiness is read from the log
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _own_settings(self) -> Document:
+        identity = self.identity
+        auth: dict[str, Any] = {"mode": self.shape.auth}
+        if self.shape.auth == "gateway":
+            auth["gateway_networks"] = ["127.0.0.0/8"]
+        elif not {"FIRSTCOME_AUTH__KEY_FILE", "FIRSTCOME_AUTH__JWKS_URL"} & os.environ.keys():
+            auth["secret"] = identity.auth_secret
+        urls = self.urls()
+        return {
+            "api": {"port": identity.ports["api"]},
+            "console": {"port": identity.ports["console"], "operator_key": identity.operator_key},
+            "postgres": {"url": urls["postgres"]},
+            "redis": {"url": urls["redis"]},
+            "kafka": {
+                "bootstrap_servers": self.bootstrap_servers,
+                "replication": 3 if self.shape.brokers == 3 else 1,
+            },
+            "auth": auth,
+            "coupons": {"code_key": identity.code_key},
+        }
+
+    def _cluster(self) -> list[kafka.Broker]:
+        return [
+            kafka.Broker(
+                number,
+                self.folder.path / f"kafka-{number}",
+                self.folder.log(f"kafka-{number}"),
+                self.identity.ports[f"kafka-{number}"],
+                self.identity.ports[f"kafka-{number}-controller"],
+            )
+            for number in range(1, self.identity.brokers + 1)
+        ]
+
+
+def kafka_servers(shape: Shape) -> str | None:
+    """Return the user's own brokers; None if the stack runs them. Raises InvalidSettings."""
+    if shape.broker == "kafka":
+        return None
+    if servers := os.environ.get(BOOTSTRAP):
+        return servers
+    raise InvalidSettings(f"--broker external needs {BOOTSTRAP}: set it to host:port,host:port")
+
+
+def says_ready(life: Life) -> bool:
+    """Whether this life of a process has logged the event `ready`."""
+    with life.log.open("rb") as log:
+        log.seek(life.log_offset)
+        return any(_is_ready_line(line) for line in log if b"ready" in line)
+
+
+def merged(kept: Document, own: Document) -> Document:
+    """Return `kept` with the stack's own settings laid over it."""
+    auth = {
+        name: value
+        for name, value in kept.get("auth", {}).items()
+        if name not in ("mode", "secret", "gateway_networks")
+    }
+    result = {**kept, "auth": auth}
+    for section, values in own.items():
+        result[section] = {**result.get(section, {}), **values}
+    return result
+
+
+def to_toml(document: Document) -> str:
+    """Return sections of strings, numbers, truths and lists as TOML; JSON writes these alike."""
+    lines = ["# Written by `firstcome up`; what you add stays. Gone with `firstcome down --wipe`."]
+    for section, values in document.items():
+        lines.append(f"\n[{section}]")
+        lines += [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _is_ready_line(line: bytes) -> bool:
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(fields, dict) and fields.get("event") == "ready"

@@ -1,0 +1,212 @@
+"""The composition root: which parts make each process, how it starts, drains and stops.
+
+One colour per process: asyncio in api and console, a plain blocking loop in
+recorder and sweeper. Every process logs `ready` once it can work, finishes what
+it owes on SIGTERM, and then exits 0.
+"""
+
+import asyncio
+import gc
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
+from threading import Event
+from time import monotonic
+
+import uvloop
+
+from firstcome import postgres
+from firstcome.campaigns import CampaignDirectory, Campaigns
+from firstcome.coupons import CouponCodes
+from firstcome.errors import InvalidSettings
+from firstcome.eventlog.admin import LogAdmin
+from firstcome.eventlog.kafka import Appender
+from firstcome.gate.connection import GateConnection
+from firstcome.gate.gate import Gate, Verdicts
+from firstcome.gate.session import GateSession
+from firstcome.gate.watcher import SettledWatcher
+from firstcome.issuance.compensation import Compensation
+from firstcome.issuance.intake import Intake
+from firstcome.issuance.recorder import Recorder
+from firstcome.issuance.recording import Recording
+from firstcome.issuance.settling import Settling
+from firstcome.issuance.status import StatusReader
+from firstcome.issuance.sweeper import Sweeper
+from firstcome.logs import configure, get_logger
+from firstcome.rebuild import Progress, Rebuild
+from firstcome.settings import Settings
+
+log = get_logger()
+READY_POLL_SECONDS = 0.02
+# The brokers answer within this or count as away: the sweeper has other work to do.
+LOG_ANSWER_SECONDS = 2.0
+ASSIGNMENT_SECONDS = 10.0  # a recorder without partitions is a spare, and ready all the same
+
+
+def serve_api(settings: Settings, listener: socket.socket) -> None:
+    """Answer the public port on a listening socket, until SIGTERM."""
+    configure(settings.logs, "api")
+    uvloop.run(_api(settings, listener))
+
+
+def serve_console(settings: Settings) -> None:
+    """Answer the operators' port, until SIGTERM."""
+    # Litestar's import is paid by the two processes that need it.
+    from firstcome.console.app import ConsoleParts
+    from firstcome.console.overview import Overview
+    from firstcome.console.server import server
+
+    configure(settings.logs, "console")
+    connect = partial(postgres.connect, settings.postgres, name="firstcome-console")
+    overview = Overview(
+        connect,
+        partial(GateSession.open, settings.redis),
+        LogAdmin(settings.kafka, timeout_seconds=LOG_ANSWER_SECONDS).lag,
+    )
+    campaigns = Campaigns(connect, codes_of(settings).code)
+    console = server(ConsoleParts(settings.console, campaigns, overview))
+
+    async def serve() -> None:
+        ready = asyncio.create_task(_say_ready_once(lambda: _none_if(console.started)))
+        await console.serve()
+        ready.cancel()
+
+    uvloop.run(serve())
+
+
+def serve_recorder(settings: Settings) -> None:
+    """Record what the log carries, until SIGTERM."""
+    configure(settings.logs, "recorder")
+    stop = _stop_on_signals()
+    settling = Settling(partial(GateSession.open, settings.redis))
+    recording = Recording(settings.kafka, settings.recorder, recorder_of(settings), settling.settle)
+    patience = monotonic() + ASSIGNMENT_SECONDS
+    while not (stop.is_set() or recording.assigned or monotonic() > patience):
+        recording.run_once()
+    log.info("ready", partitions=len(recording.assigned))
+    gc.freeze()
+    recording.run(stop)
+    settling.close()
+
+
+def serve_sweeper(settings: Settings) -> None:
+    """Finish what the path has dropped, and keep the gates alive, until SIGTERM."""
+    configure(settings.logs, "sweeper")
+    stop = _stop_on_signals()
+    events = LogAdmin(settings.kafka, timeout_seconds=LOG_ANSWER_SECONDS)
+    recorder = recorder_of(settings)
+    sweeper = Sweeper(
+        settings.sweeper,
+        settings.rebuild,
+        partial(postgres.connect, settings.postgres, name="firstcome-sweeper"),
+        partial(GateSession.open, settings.redis),
+        events,
+        recorder,
+        Rebuild(settings, events, recorder, stop).run_once,
+    )
+    sweeper.run_once()
+    log.info("ready")
+    sweeper.run(stop)
+
+
+def rebuild_of(settings: Settings, progress: Progress) -> Rebuild:
+    """Return a rebuild for the command line."""
+    events = LogAdmin(settings.kafka)
+    return Rebuild(settings, events, recorder_of(settings), Event(), progress)
+
+
+def recorder_of(settings: Settings) -> Recorder:
+    """Return a recorder with a session of its own."""
+    connect = partial(postgres.connect, settings.postgres, name="firstcome-recorder")
+    return Recorder(connect, settings.recorder)
+
+
+def codes_of(settings: Settings) -> CouponCodes:
+    """Return the maker of coupon codes. Raises InvalidSettings without a key."""
+    key = settings.coupons.code_key
+    if key is None:
+        raise InvalidSettings(
+            "coupons.code_key (FIRSTCOME_COUPONS__CODE_KEY) is not set: coupon codes are derived "
+            "with it. Set it to a secret of at least 32 bytes and never change it"
+        )
+    return CouponCodes(key.get_secret_value().encode())
+
+
+async def _api(settings: Settings, listener: socket.socket) -> None:
+    # Litestar's import is paid by the two processes that need it.
+    from firstcome.api.auth import Authenticator
+    from firstcome.api.parts import ApiParts
+    from firstcome.api.server import server
+
+    pool = postgres.AsyncPool(settings.postgres)
+    directory = CampaignDirectory(pool)
+    connection = GateConnection(settings.redis, on_connected=lambda: log.info("redis_connected"))
+    watcher = SettledWatcher(connection, settings.intake.waiters_max)
+
+    def judged(verdicts: Verdicts) -> None:
+        intake.judged(verdicts)
+
+    gate = Gate(connection, settings.intake, judged)
+    appender = Appender(settings.kafka, settings.intake, lambda: intake.broker_away())
+    intake = Intake(settings.intake, gate, appender, watcher, Compensation(pool), directory)
+    authenticator = Authenticator(settings.auth)
+    parts = ApiParts(
+        intake=intake,
+        statuses=StatusReader(gate, watcher, directory, settings.intake),
+        gate=gate,
+        directory=directory,
+        codes=codes_of(settings),
+        authenticator=authenticator,
+        ready=partial(_missing, connection, appender),
+        settings=settings,
+    )
+    connection.start()
+    appender.start()
+    await authenticator.start()
+    public = server(parts, [listener])
+    ready = asyncio.create_task(_say_ready_once(parts.ready))
+    watch = asyncio.create_task(_release_waiters(lambda: public.should_exit, watcher))
+    # What start-up has made lives for ever: full collections need not look at it again.
+    gc.collect()
+    gc.freeze()
+    await public.serve()
+    ready.cancel()
+    watch.cancel()
+    await intake.drain()
+    lost = await appender.close(settings.api.drain_timeout_seconds)
+    await connection.close()
+    await pool.close()
+    log.info("stopped", reports_never_came=lost)
+
+
+async def _missing(connection: GateConnection, appender: Appender) -> str | None:
+    if connection.run_id is None:
+        return "no connection to Redis: claims are refused, nothing is lost"
+    if appender.is_away:
+        return "the Kafka broker is away: claims are refused, nothing is lost"
+    return None
+
+
+async def _none_if(done: bool) -> str | None:
+    return None if done else "starting"
+
+
+async def _say_ready_once(missing: Callable[[], Awaitable[str | None]]) -> None:
+    while await missing() is not None:
+        await asyncio.sleep(READY_POLL_SECONDS)
+    log.info("ready")
+
+
+async def _release_waiters(stopping: Callable[[], bool], watcher: SettledWatcher) -> None:
+    """A long poll must not hold a stop up."""
+    while not stopping():
+        await asyncio.sleep(0.1)
+    watcher.close()
+
+
+def _stop_on_signals() -> Event:
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

@@ -1,0 +1,284 @@
+"""The rebuild: a gate made anew from the database, in a new epoch.
+
+Beside the path: PostgreSQL, log and a surviving journal -> [rebuild] -> gate
+
+Needed whenever Redis is not the server that the gate was loaded into: a first
+load, a restart, a wipe, a failover. It promises that whoever was answered
+REQUESTED has a row before the new epoch opens, that no position is given twice,
+and that what nobody recorded is free again. Any failure leaves the gate shut,
+and the next try starts from the beginning. A second rebuild takes over only when
+the first one has died: each is alone while its session lives.
+"""
+
+from collections.abc import Callable, Sequence
+from secrets import token_hex
+from threading import Event
+from time import monotonic, time
+from typing import NamedTuple, Protocol
+
+from firstcome import postgres
+from firstcome.errors import LogUnavailable
+from firstcome.eventlog.admin import Offsets
+from firstcome.gate import keys, register
+from firstcome.gate.journal import Journal
+from firstcome.gate.session import GateSession
+from firstcome.issuance.recorder import Recorder
+from firstcome.issuance.sweeper import batch_of
+from firstcome.logs import get_logger
+from firstcome.model import Campaign, CampaignId, CampaignState, Engine
+from firstcome.settings import Settings
+
+log = get_logger()
+_QUERIES = postgres.queries("rebuild")
+ROWS = 20_000  # read and loaded at a time
+JOURNAL_CLAIMS = 5000
+POLL_SECONDS = 0.05  # how often recorders are asked whether they are there
+GRACE_SECONDS = 1.0  # beyond D: for the clock, and for a record on its way to the broker
+Progress = Callable[[str], None]
+
+
+class Log(Protocol):
+    """What the rebuild asks of the log."""
+
+    def log_ends(self) -> Offsets:
+        """Return the end of every partition. Raises LogUnavailable."""
+        ...
+
+    def has_reached(self, ends: Offsets) -> bool:
+        """Return whether recorders have committed up to these ends. Raises LogUnavailable."""
+        ...
+
+
+class _Interrupted(Exception):
+    """The process is to stop; the gate stays shut until another rebuild."""
+
+
+class _Shut(NamedTuple):
+    """A campaign whose gate this rebuild has shut, and since when nobody was admitted."""
+
+    campaign: Campaign
+    token: str
+    since: float  # seconds since 1970
+
+
+class Rebuild:
+    """For one thread. `stop` interrupts its waits."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        events: Log,
+        recorder: Recorder,
+        stop: Event,
+        progress: Progress = lambda _: None,
+    ) -> None:
+        self._settings = settings
+        self._log = events
+        self._recorder = recorder
+        self._stop = stop
+        self._progress = progress
+
+    def run_once(self, campaigns: Sequence[Campaign]) -> int:
+        """Rebuild the gates of these campaigns; return how many are open again.
+
+        Raises GateUnavailable, DatabaseUnavailable or LogUnavailable: then try again.
+        """
+        started = monotonic()
+        connect = postgres.Timeouts(
+            lock_seconds=self._settings.rebuild.lock_timeout_seconds,
+            statement_seconds=0,
+            transaction_seconds=0,
+        )
+        with (
+            GateSession.open(self._settings.redis) as session,
+            postgres.connect(
+                self._settings.postgres, name="firstcome-rebuild", timeouts=connect
+            ) as connection,
+        ):
+            if not self._is_alone(connection):
+                return 0
+            try:
+                opened = self._rebuild(session, connection, campaigns)
+            except _Interrupted:
+                return 0
+        if opened:
+            log.warning("gates_rebuilt", campaigns=opened, seconds=round(monotonic() - started, 3))
+        return opened
+
+    def _rebuild(
+        self,
+        session: GateSession,
+        connection: postgres.Connection,
+        campaigns: Sequence[Campaign],
+    ) -> int:
+        shut = [self._shut(session, connection, campaign) for campaign in campaigns]
+        under_way = [each for each in shut if self._may_be_under_way(each)]
+        if under_way:
+            self._wait_for_recorders(connection, under_way)
+        for each in shut:
+            self._record_journal(session, each.campaign)
+        return sum(self._renew(session, connection, each) for each in shut)
+
+    def _is_alone(self, connection: postgres.Connection) -> bool:
+        with postgres.transaction(connection):
+            row = connection.execute(_QUERIES["alone"]).fetchone()
+        return bool(row and row[0])
+
+    def _shut(
+        self, session: GateSession, connection: postgres.Connection, campaign: Campaign
+    ) -> _Shut:
+        """Shut the gate, then read the campaign: nobody is admitted into the epoch read."""
+        before = register.read(session, campaign.campaign_id)
+        since = self._closed_since(session, before)
+        token = f"{register.SHUT}{since:.3f}:{token_hex(8)}"
+        register.shut(session, campaign.campaign_id, token)
+        with postgres.transaction(connection):
+            query = postgres.queries("campaigns")["show"]
+            row = connection.execute(query, {"campaign_id": campaign.campaign_id}).fetchone()
+        self._progress(f"campaign {campaign.campaign_id}: gate shut")
+        return _Shut(campaign_of(row or ()), token, since)
+
+    def _closed_since(self, session: GateSession, before: register.Register) -> float:
+        """Return when the last admission may have been, at the latest."""
+        now = time()
+        if before.epoch is not None:
+            return now  # open until this very moment
+        if before.field.startswith(register.SHUT):
+            return min(now, float(before.field.split(":")[1]))
+        # Of an earlier life of the server: nobody was admitted since this one began.
+        return now - session.uptime_seconds
+
+    def _may_be_under_way(self, shut: _Shut) -> bool:
+        """Whether claims may have been admitted that are not yet in the log."""
+        campaign, horizon = shut.campaign, time() - self._horizon_seconds()
+        if campaign.epoch == 0 or campaign.engine is not Engine.KAFKA:
+            return False
+        if campaign.opens_at is not None and campaign.opens_at.timestamp() > time():
+            return False
+        closed = campaign.closes_at is not None and campaign.closes_at.timestamp() < horizon
+        return not closed or campaign.state is not CampaignState.OPEN
+
+    def _horizon_seconds(self) -> float:
+        """A REQUESTED can be answered for so long after its gate call."""
+        return self._settings.intake.answer_deadline_seconds + GRACE_SECONDS
+
+    def _wait_for_recorders(self, connection: postgres.Connection, under_way: list[_Shut]) -> None:
+        """Wait until every claim that may have been promised has a row."""
+        since = max(each.since for each in under_way)
+        wait = since + self._horizon_seconds() - time()
+        if wait > 0:
+            self._progress(f"waiting {wait:.1f} s for answers under way")
+            self._pause(wait)
+        ends = self._log.log_ends()
+        until = monotonic() + self._settings.rebuild.recorders_timeout_seconds
+        self._progress("waiting for recorders to reach the end of the log")
+        while not self._log.has_reached(ends):
+            if monotonic() > until:
+                raise LogUnavailable(
+                    "recorders did not reach the end of the log in time; the gate stays shut and "
+                    "nothing is lost: check that recorders run (`firstcome status`)"
+                )
+            with postgres.transaction(connection):
+                connection.execute(_QUERIES["alive"])
+            self._pause(POLL_SECONDS)
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise _Interrupted
+
+    def _record_journal(self, session: GateSession, campaign: Campaign) -> None:
+        """Record what a surviving journal still knows: better issued late than given up."""
+        if campaign.epoch == 0:
+            return
+        journal = Journal(session, campaign.campaign_id, campaign.epoch)
+        after = 0
+        while entries := journal.read(after, None, JOURNAL_CLAIMS):
+            self._recorder.record(
+                [batch_of(campaign.campaign_id, campaign.epoch, entry) for entry in entries]
+            )
+            after = entries[-1].first_position
+            self._progress(f"campaign {campaign.campaign_id}: journal read up to {after}")
+
+    def _renew(self, session: GateSession, connection: postgres.Connection, shut: _Shut) -> bool:
+        """Begin the next epoch in the database, load it into Redis, open it, tidy up."""
+        buckets = keys.buckets_for(
+            shut.campaign.position_limit, self._settings.rebuild.bucket_users
+        )
+        if not self._begin_epoch(connection, shut.campaign, buckets):
+            return False
+        campaign, position_last = self._load(
+            session, connection, shut.campaign.campaign_id, buckets
+        )
+        is_open = register.switch(
+            session, campaign, shut.token, buckets=buckets, position_last=position_last
+        )
+        if is_open:
+            self._unlink_ended(session, connection, campaign)
+            self._progress(f"campaign {campaign.campaign_id}: epoch {campaign.epoch} open")
+        return is_open
+
+    def _begin_epoch(
+        self, connection: postgres.Connection, campaign: Campaign, buckets: int
+    ) -> bool:
+        """Fence the old epoch and give up its holes, in one transaction; False: overtaken."""
+        values = {"campaign_id": campaign.campaign_id, "epoch": campaign.epoch}
+        with postgres.transaction(connection):
+            locked = campaign_of(connection.execute(_QUERIES["lock"], values).fetchone() or ())
+            if locked.epoch != campaign.epoch:
+                return False
+            # A later statement: its snapshot sees the rows of whoever held the lock before.
+            row = connection.execute(_QUERIES["last_position"], values).fetchone() or (0,)
+            values |= {"last_position": row[0], "version": locked.version + 1, "buckets": buckets}
+            holes = connection.execute(_QUERIES["cancel_holes"], values).rowcount
+            connection.execute(_QUERIES["end_epoch"], values)
+            connection.execute(_QUERIES["begin_epoch"], values | {"holes": holes})
+        if holes:
+            log.warning("holes_cancelled", campaign_id=campaign.campaign_id, holes=holes)
+        return True
+
+    def _load(
+        self,
+        session: GateSession,
+        connection: postgres.Connection,
+        campaign_id: CampaignId,
+        buckets: int,
+    ) -> tuple[Campaign, int]:
+        """Write users and settled bits of every row; return the campaign and its last position.
+
+        In one snapshot, so that the version switched to is that of the rows loaded.
+        """
+        values = {"campaign_id": campaign_id, "rows": ROWS}
+        after = loaded = 0
+        with postgres.transaction(connection):
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            query = postgres.queries("campaigns")["show"]
+            campaign = campaign_of(connection.execute(query, values).fetchone() or ())
+            loader = register.Loader(session, campaign_id, campaign.epoch, buckets)
+            while rows := connection.execute(
+                _QUERIES["rows"], values | {"after": after}
+            ).fetchall():
+                for row in rows:
+                    loader.add(*row)
+                loader.flush()
+                after, loaded = rows[-1][0], loaded + len(rows)
+                self._progress(f"campaign {campaign_id}: {loaded} rows loaded")
+                if self._stop.is_set():
+                    raise _Interrupted
+            loader.finish()
+        return campaign, after
+
+    def _unlink_ended(
+        self, session: GateSession, connection: postgres.Connection, campaign: Campaign
+    ) -> None:
+        values = {"campaign_id": campaign.campaign_id, "epoch": campaign.epoch}
+        with postgres.transaction(connection):
+            ended = connection.execute(_QUERIES["ended_epochs"], values).fetchall()
+            for epoch, buckets in ended:
+                register.unlink(session, campaign.campaign_id, epoch, buckets)
+                connection.execute(_QUERIES["unlinked"], values | {"epoch": epoch})
+
+
+def campaign_of(row: postgres.Row) -> Campaign:
+    """Return a row of the campaigns' columns as a value."""
+    campaign = Campaign(*row)
+    return campaign._replace(engine=Engine(campaign.engine), state=CampaignState(campaign.state))

@@ -1,0 +1,99 @@
+"""The operators' overview: every campaign in its gate and in its rows, engines away or not."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from firstcome.gate import keys
+from firstcome.gate.session import GateSession
+from firstcome.model import CampaignId
+from firstcome.settings import Settings
+from tests.integration.operators_port import (
+    OperatorsPort,
+    running_console,
+    without_database,
+    without_gate_and_log,
+)
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def gate(settings: Settings) -> Iterator[GateSession]:
+    with GateSession.open(settings.redis) as session:
+        yield session
+
+
+def overview_of(port: OperatorsPort, campaign_id: object) -> dict[str, Any]:
+    found = port.client.get("/v1/overview").json()["campaigns"]
+    [campaign] = [one for one in found if one["campaign_id"] == campaign_id]
+    return dict(campaign)
+
+
+def add_rows(port: OperatorsPort, campaign_id: object) -> None:
+    """Positions 1 to 4: two issued, one under review, one cancelled."""
+    port.sql(
+        "INSERT INTO issuances (campaign_id, position, epoch, status, user_id, reason) VALUES "
+        "(%(c)s, 1, 1, 'ISSUED', 'a', NULL), (%(c)s, 2, 1, 'ISSUED', 'b', NULL), "
+        "(%(c)s, 3, 1, 'UNDER_REVIEW', 'c', NULL), (%(c)s, 4, 1, 'CANCELLED', 'd', 'HOLE')".replace(
+            "%(c)s", str(campaign_id)
+        )
+    )
+
+
+def test_overview_counts_rows_and_what_is_under_way(settings: Settings, gate: GateSession) -> None:
+    with running_console(settings) as port:
+        number = port.create(stock=10)["campaign_id"]
+        add_rows(port, number)
+        port.sql(
+            "UPDATE campaigns SET epoch = 1, position_limit = 11 WHERE campaign_id = %s", number
+        )
+        name = keys.gate(CampaignId(int(str(number))))
+        fields = {"version": 1, "position_last": 7, "position_limit": 11}
+        field = keys.epoch_field(1, gate.run_id)
+        gate.call("HSET", name, "epoch", field, *[x for pair in fields.items() for x in pair])
+
+        seen = overview_of(port, number)
+        assert (seen["issued"], seen["under_review"], seen["cancelled"]) == (2, 1, 1)
+        assert (seen["stock_left"], seen["under_way"]) == (4, 3)
+        assert seen["gate"] == {"state": "OPEN", "epoch": 1, "version": 1, "position_last": 7}
+
+        for stored, expected in (
+            (keys.epoch_field(2, gate.run_id), "STALE"),
+            (keys.epoch_field(1, "f" * 40), "STALE"),
+            ("shut-0123456789abcdef", "SHUT"),
+        ):
+            gate.call("HSET", name, "epoch", stored)
+            seen = overview_of(port, number)
+            assert seen["gate"]["state"] == expected
+            assert seen["stock_left"] is None
+            assert seen["under_way"] is None
+        gate.call("DEL", name)
+        assert overview_of(port, number)["gate"]["state"] == "ABSENT"
+
+
+def test_overview_leaves_out_archived_campaigns(settings: Settings) -> None:
+    with running_console(settings) as port:
+        number = port.create()["campaign_id"]
+        port.sql("UPDATE campaigns SET state = 'ARCHIVED' WHERE campaign_id = %s", number)
+        listed = port.client.get("/v1/overview").json()["campaigns"]
+        assert number not in {one["campaign_id"] for one in listed}
+
+
+def test_overview_shows_the_rest_while_redis_and_kafka_are_away(settings: Settings) -> None:
+    with running_console(without_gate_and_log(settings)) as port:
+        number = port.create()["campaign_id"]
+        add_rows(port, number)
+        report = port.client.get("/v1/overview", timeout=30).json()
+        seen = overview_of(port, number)
+        assert report["lag_records"] is None
+        assert seen["gate"]["state"] == "UNREACHABLE"
+        assert (seen["issued"], seen["stock_left"]) == (2, None)
+        assert port.client.get("/readyz").status_code == 200
+
+
+def test_overview_is_unavailable_while_the_database_is_away(settings: Settings) -> None:
+    with running_console(without_database(settings)) as port:
+        answer = port.client.get("/v1/overview")
+        assert (answer.status_code, answer.json()["code"]) == (503, "TEMPORARILY_UNAVAILABLE")
