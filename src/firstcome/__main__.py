@@ -1,5 +1,5 @@
 """`python -m firstcome` is the command `firstcome`."""
 
-from firstcome.cli import main
+from firstcome.cli.command import main
 
 main()

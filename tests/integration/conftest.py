@@ -53,9 +53,7 @@ def settings(engines: Settings, template: str) -> Iterator[Settings]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     _administer(engines, "CREATE DATABASE {} TEMPLATE {}", name, template)
     kafka = engines.kafka.model_copy(update={"topic_prefix": name, "group_id": name})
-    yield engines.model_copy(
-        update={"postgres": _database(engines.postgres, name), "kafka": kafka}
-    )
+    yield engines.model_copy(update={"postgres": _database(engines.postgres, name), "kafka": kafka})
     _administer(engines, "DROP DATABASE {} WITH (FORCE)", name)
 
 

@@ -11,7 +11,7 @@ from tests.integration.operators_port import KEY, OperatorsPort, running_console
 pytestmark = pytest.mark.integration
 
 OPEN = {("GET", "/healthz"), ("GET", "/readyz")}
-ROUTES = 13  # what OpenAPI lists today; a new route changes this number on purpose
+ROUTES = 12  # what OpenAPI lists today; a new route changes this number on purpose
 WRONG = {
     "none": {},
     "another key": {"Authorization": f"Bearer {'x' * len(KEY)}"},
@@ -19,7 +19,7 @@ WRONG = {
     "a key with more": {"Authorization": f"Bearer {KEY}x"},
     "no scheme": {"Authorization": KEY},
     "another scheme": {"Authorization": f"Basic {KEY}"},
-    "an empty key": {"Authorization": "Bearer "},
+    "an empty key": {"Authorization": "Bearer"},
     "the key elsewhere": {"X-Operator-Key": KEY},
 }
 
@@ -75,7 +75,7 @@ def test_two_keys_in_one_request_are_refused(port: OperatorsPort) -> None:
 
 def test_everybody_is_refused_when_no_key_is_configured(settings: Settings) -> None:
     with running_console(settings, operator_key=None) as port:
-        for headers in ({}, {"Authorization": f"Bearer {KEY}"}, {"Authorization": "Bearer "}):
+        for headers in ({}, {"Authorization": f"Bearer {KEY}"}, {"Authorization": "Bearer"}):
             answer = port.stranger.get("/v1/campaigns", headers=headers)
             assert is_refused(answer)
             assert "console.operator_key" in answer.json()["detail"]
@@ -87,7 +87,7 @@ def test_health_needs_no_key(port: OperatorsPort) -> None:
     assert port.stranger.get("/readyz").json() == {"status": "ready"}
 
 
-@pytest.mark.parametrize("name", [None, "", "ann lee", "a" * 65, "ann\t", "<script>"])
+@pytest.mark.parametrize("name", [None, "", "ann lee", "a" * 65, "ann,eve", "<script>"])
 def test_operator_without_a_name_changes_nothing(port: OperatorsPort, name: str | None) -> None:
     made = port.create()
     headers = {"Authorization": f"Bearer {KEY}"} | ({} if name is None else {"X-Operator": name})

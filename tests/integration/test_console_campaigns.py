@@ -92,7 +92,7 @@ def test_edit_keeps_what_is_missing_and_removes_what_is_null(port: OperatorsPort
         {"name": "A" * 201, "stock": 1},
         {"name": "A", "stock": 0},
         {"name": "A", "stock": 100_000_001},
-        {"name": "A", "stock": "10"},
+        {"name": "A", "stock": "ten"},
         {"name": "A", "stock": 1, "state": "OPEN"},
         {"name": "A", "stock": 1, "position_limit": 5},
         {"name": "A", "stock": 1, "engine": "paper"},
@@ -143,7 +143,8 @@ def test_winners_come_as_csv_in_the_order_of_positions(port: OperatorsPort) -> N
     number = port.create(stock=3000)["campaign_id"]
     port.sql(
         "INSERT INTO issuances (campaign_id, position, epoch, status, user_id, reason) "
-        "SELECT %s, n, 1, s::issuance_status, 'user-' || n, CASE WHEN s = 'CANCELLED' THEN 'HOLE' END "
+        "SELECT %s, n, 1, s::issuance_status, 'user-' || n, "
+        "CASE s WHEN 'CANCELLED' THEN 'HOLE' END "
         "FROM generate_series(2500, 1, -1) AS n, "
         "LATERAL (SELECT CASE n %% 100 WHEN 0 THEN 'CANCELLED' WHEN 1 THEN 'UNDER_REVIEW' "
         "ELSE 'ISSUED' END AS s) AS t",

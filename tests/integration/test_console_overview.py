@@ -1,10 +1,14 @@
 """The operators' overview: every campaign in its gate and in its rows, engines away or not."""
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
+from firstcome.eventlog import topics
+from firstcome.eventlog.admin import LogAdmin
 from firstcome.gate import keys
 from firstcome.gate.session import GateSession
 from firstcome.model import CampaignId
@@ -25,6 +29,15 @@ def gate(settings: Settings) -> Iterator[GateSession]:
         yield session
 
 
+@pytest.fixture
+def port(settings: Settings) -> Iterator[OperatorsPort]:
+    """A console whose campaigns have numbers of this test alone: gates are shared by all tests."""
+    with running_console(settings) as running:
+        first = secrets.randbelow(2**40) + 1
+        running.sql(f"ALTER TABLE campaigns ALTER campaign_id RESTART WITH {first}")
+        yield running
+
+
 def overview_of(port: OperatorsPort, campaign_id: object) -> dict[str, Any]:
     found = port.client.get("/v1/overview").json()["campaigns"]
     [campaign] = [one for one in found if one["campaign_id"] == campaign_id]
@@ -42,43 +55,48 @@ def add_rows(port: OperatorsPort, campaign_id: object) -> None:
     )
 
 
-def test_overview_counts_rows_and_what_is_under_way(settings: Settings, gate: GateSession) -> None:
-    with running_console(settings) as port:
-        number = port.create(stock=10)["campaign_id"]
-        add_rows(port, number)
-        port.sql(
-            "UPDATE campaigns SET epoch = 1, position_limit = 11 WHERE campaign_id = %s", number
-        )
-        name = keys.gate(CampaignId(int(str(number))))
-        fields = {"version": 1, "position_last": 7, "position_limit": 11}
-        field = keys.epoch_field(1, gate.run_id)
-        gate.call("HSET", name, "epoch", field, *[x for pair in fields.items() for x in pair])
+def test_overview_counts_rows_and_what_is_under_way(port: OperatorsPort, gate: GateSession) -> None:
+    number = port.create(stock=10)["campaign_id"]
+    add_rows(port, number)
+    port.sql("UPDATE campaigns SET epoch = 1, position_limit = 11 WHERE campaign_id = %s", number)
+    name = keys.gate(CampaignId(int(str(number))))
+    fields = {"version": 1, "position_last": 7, "position_limit": 11}
+    field = keys.epoch_field(1, gate.run_id)
+    gate.call("HSET", name, "epoch", field, *[x for pair in fields.items() for x in pair])
 
+    seen = overview_of(port, number)
+    assert (seen["issued"], seen["under_review"], seen["cancelled"]) == (2, 1, 1)
+    assert (seen["stock_left"], seen["under_way"]) == (4, 3)
+    assert seen["gate"] == {"state": "OPEN", "epoch": 1, "version": 1, "position_last": 7}
+
+    for stored, expected in (
+        (keys.epoch_field(2, gate.run_id), "STALE"),
+        (keys.epoch_field(1, "f" * 40), "STALE"),
+        ("shut-0123456789abcdef", "SHUT"),
+    ):
+        gate.call("HSET", name, "epoch", stored)
         seen = overview_of(port, number)
-        assert (seen["issued"], seen["under_review"], seen["cancelled"]) == (2, 1, 1)
-        assert (seen["stock_left"], seen["under_way"]) == (4, 3)
-        assert seen["gate"] == {"state": "OPEN", "epoch": 1, "version": 1, "position_last": 7}
-
-        for stored, expected in (
-            (keys.epoch_field(2, gate.run_id), "STALE"),
-            (keys.epoch_field(1, "f" * 40), "STALE"),
-            ("shut-0123456789abcdef", "SHUT"),
-        ):
-            gate.call("HSET", name, "epoch", stored)
-            seen = overview_of(port, number)
-            assert seen["gate"]["state"] == expected
-            assert seen["stock_left"] is None
-            assert seen["under_way"] is None
-        gate.call("DEL", name)
-        assert overview_of(port, number)["gate"]["state"] == "ABSENT"
+        assert seen["gate"]["state"] == expected
+        assert seen["stock_left"] is None
+        assert seen["under_way"] is None
+    gate.call("DEL", name)
+    assert overview_of(port, number)["gate"]["state"] == "ABSENT"
 
 
-def test_overview_leaves_out_archived_campaigns(settings: Settings) -> None:
-    with running_console(settings) as port:
-        number = port.create()["campaign_id"]
-        port.sql("UPDATE campaigns SET state = 'ARCHIVED' WHERE campaign_id = %s", number)
-        listed = port.client.get("/v1/overview").json()["campaigns"]
-        assert number not in {one["campaign_id"] for one in listed}
+def test_overview_leaves_out_archived_campaigns(port: OperatorsPort) -> None:
+    number = port.create()["campaign_id"]
+    port.sql("UPDATE campaigns SET state = 'ARCHIVED' WHERE campaign_id = %s", number)
+    assert port.client.get("/v1/overview").json()["campaigns"] == []
+
+
+def test_overview_tells_how_far_the_recorders_are_behind(port: OperatorsPort) -> None:
+    LogAdmin(port.settings.kafka).create_topics()
+    assert port.client.get("/v1/overview").json()["lag_records"] == 0
+    producer = Producer({"bootstrap.servers": port.settings.kafka.bootstrap_servers})
+    for _ in range(3):
+        producer.produce(topics.issuance_requested(port.settings.kafka), b"")
+    producer.flush(30)
+    assert port.client.get("/v1/overview").json()["lag_records"] == 3
 
 
 def test_overview_shows_the_rest_while_redis_and_kafka_are_away(settings: Settings) -> None:

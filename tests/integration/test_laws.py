@@ -1,13 +1,12 @@
 """The check of the laws, against a drop that keeps them and against every way to break one."""
 
 import time
-import uuid
 from collections.abc import Iterator
 
 import pytest
 from pydantic import SecretStr
 
-from firstcome.errors import GateUnavailable, LogUnavailable
+from firstcome.errors import CampaignNotFound, GateUnavailable, LogUnavailable
 from firstcome.eventlog.events import IssuanceRequested, encode
 from firstcome.laws import LawResult, Laws, Violation
 from firstcome.laws.kinds import KINDS, LAWS
@@ -26,16 +25,9 @@ DROP TRIGGER issuances_within_the_limit ON issuances;
 
 @pytest.fixture
 def drop(settings: Settings) -> Iterator[KeptDrop]:
-    """A database, a gate and a topic of this test alone."""
-    alone = settings.model_copy(
-        update={
-            "kafka": settings.kafka.model_copy(
-                update={"topic_prefix": f"laws-{uuid.uuid4().hex[:8]}"}
-            ),
-            "laws": settings.laws.model_copy(update={"recheck_seconds": 0.05}),
-        }
-    )
-    kept = KeptDrop(alone)
+    """A drop in the database and the topic of this test."""
+    quick = settings.laws.model_copy(update={"recheck_seconds": 0.05})
+    kept = KeptDrop(settings.model_copy(update={"laws": quick}))
     yield kept
     kept.close()
 
@@ -171,6 +163,11 @@ def test_laws_are_not_judged_while_the_gate_is_shut(
 
     with pytest.raises(GateUnavailable, match="rebuild is under way or needed"):
         Laws(drop.settings).check()
+
+
+def test_laws_are_not_judged_for_a_campaign_that_does_not_exist(drop: KeptDrop) -> None:
+    with pytest.raises(CampaignNotFound, match="no campaign 404"):
+        Laws(drop.settings).check([404])
 
 
 def test_laws_are_not_judged_without_the_log(drop: KeptDrop, number: int) -> None:

@@ -14,7 +14,6 @@ from firstcome.settings import RecorderSettings
 from tests.integration.claimed import (
     announced,
     batch,
-    begin_epoch,
     end_epoch,
     numbers_of,
     open_campaign,
@@ -24,6 +23,7 @@ from tests.integration.claimed import (
 pytestmark = pytest.mark.integration
 
 STOCK, FENCE = 30, 12
+EXAMPLES = 400  # some seconds; a change of the recorder deserves a thousand once
 USERS = st.sampled_from("abcdefgh")
 BATCH = st.tuples(st.integers(1, 34), st.lists(USERS, min_size=1, max_size=6), st.integers(1, 3))
 STEP = st.one_of(
@@ -78,7 +78,7 @@ def is_plain(claims: list[tuple[int, int, str]], limit: int) -> bool:
 
 @given(steps=st.lists(STEP, min_size=1, max_size=8))
 @settings(
-    max_examples=120,
+    max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -104,9 +104,7 @@ def test_recorder_agrees_with_the_model(
                 with postgres.transaction(connection):
                     cancel(
                         connection,
-                        Cancellation(
-                            campaign_id, epoch, [position], [user], Reason.NOT_APPENDED
-                        ),
+                        Cancellation(campaign_id, epoch, [position], [user], Reason.NOT_APPENDED),
                     )
                 if epoch == 2:
                     model.give_up(position, user)
@@ -136,7 +134,7 @@ def test_recorder_agrees_with_the_model(
 
 @given(steps=st.lists(st.lists(BATCH, min_size=1, max_size=4), min_size=1, max_size=6))
 @settings(
-    max_examples=120,
+    max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -144,7 +142,7 @@ def test_recorder_keeps_the_laws_whatever_it_is_given(
     connect: Callable[[], postgres.Connection], connection: postgres.Connection, steps: list[object]
 ) -> None:
     campaign_id = open_campaign(connection, stock=STOCK)
-    begin_epoch(connection, campaign_id, 2)
+    end_epoch(connection, campaign_id, 1, last=FENCE)
     with closing(Recorder(connect, RecorderSettings(), pause=lambda _: None)) as recorder:
         for step in steps:
             assert isinstance(step, list)
@@ -154,7 +152,9 @@ def test_recorder_keeps_the_laws_whatever_it_is_given(
             ]
             recorded = recorder.record(batches)
             again = recorder.record(batches)
-            assert again.issued == again.cancelled == again.quarantined == 0
+            # What was beyond the limit may be within it once a place was given up.
+            if recorded.dead_lettered == 0:
+                assert again.issued == again.cancelled == again.quarantined == 0
             settled = recorded.settled.coalesced()
             for (_, _epoch), ranges in settled.items():
                 codes = {1: "ISSUED", 2: "UNDER_REVIEW", 3: "CANCELLED"}

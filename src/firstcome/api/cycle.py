@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from firstcome.api.issuances import reply_to_claim, reply_to_status
+from firstcome.api.problems import REPLIES
 from firstcome.api.replies import Reply
 from firstcome.api.requests import Route
 from firstcome.model import Answer, Standing, UserId
@@ -97,10 +98,14 @@ class ExpressCycle(Cycle):
         """Ask for the answer; it may come before this returns."""
         method, campaign_id, wait_seconds = self._route
         lane = self._connection.lane
-        if method == b"POST":
-            lane.intake.claim(campaign_id, self._user_id, self._attempt, self._answer)
-        else:
-            lane.statuses.read(campaign_id, self._user_id, wait_seconds, self._tell)
+        try:
+            if method == b"POST":
+                lane.intake.claim(campaign_id, self._user_id, self._attempt, self._answer)
+            else:
+                lane.statuses.read(campaign_id, self._user_id, wait_seconds, self._tell)
+        except Exception:
+            log.exception("request_failed")
+            self.send(REPLIES["INTERNAL_ERROR"])
 
     def _answer(self, answer: Answer) -> None:
         self.send(reply_to_claim(self._route.campaign_id, answer))

@@ -177,6 +177,8 @@ class Drop:
     ) -> float:
         """Report progress until every request has its answer; return the generator's CPU time."""
         ids = {"ids": campaign_ids}
+        self._watch(Progress("waiting for the opening second"))
+        time.sleep(max(0.0, started_at - time.time()))
         while True:
             said = generators.progress()
             with postgres.translated():
@@ -184,7 +186,7 @@ class Drop:
             self._watch(
                 Progress(
                     "asking",
-                    max(0.0, time.time() - started_at),
+                    time.time() - started_at,
                     self._asked.crowd.requests,
                     said.sent,
                     said.accepted,

@@ -60,7 +60,7 @@ class Report(msgspec.Struct, frozen=True):
     final_after_seconds: float | None  # from the last answer until every promise was a row
     cpu: dict[str, Cost]
     generator_us_per_request: float
-    redis_bytes_per_user: float | None
+    redis_bytes_per_user: float | None  # None: too few issuances to tell
     steal_percent: float | None
     checks: list[Check]
     laws: list[LawHeld]

@@ -21,6 +21,9 @@ from firstcome.bench.settling import promised
 from firstcome.bench.truth import Check, Truth
 from firstcome.model import Status
 
+# Redis' buffers come and go by some ten thousand bytes; fewer users drown in them.
+MEMORY_ISSUANCES_MIN = 5000
+
 
 def summarise(
     asked: Asked, auth: str, measured: Measured, environment: Mapping[str, str]
@@ -72,7 +75,7 @@ def summarise(
         ),
         redis_bytes_per_user=(
             round(measured.redis_bytes / issued, 1)
-            if measured.redis_bytes is not None and issued
+            if measured.redis_bytes is not None and issued >= MEMORY_ISSUANCES_MIN
             else None
         ),
         steal_percent=measured.steal_percent,

@@ -1,26 +1,27 @@
 """Settling: what became of positions is written to the gate, after the rows are there.
 
 It never holds recording up: one attempt with a bounded time, a pause before the next
-connection, and failures are only counted. The sweeper settles what was missed here.
+connection; what could not be written is kept for it. The sweeper settles what is missed here.
 """
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from firstcome.errors import GateUnavailable
 from firstcome.gate.session import GateSession
-from firstcome.issuance.settled import Settled
+from firstcome.issuance.settled import Ranges, Settled
 from firstcome.logs import get_logger
+from firstcome.model import CampaignId
 
 log = get_logger()
 
-RECONNECT_PAUSE_SECONDS = 1.0
+RECONNECT_PAUSE_SECONDS = 0.25
 RECONNECT_PAUSE_SECONDS_MAX = 5.0
+OWED_RANGES_MAX = 20_000  # kept while Redis is away; what does not fit is the sweeper's
 
 
 class Settling:
-    """Writes settled ranges through one session, reopened at most every few seconds."""
+    """Writes settled ranges through one session, reopened at most every few moments."""
 
     def __init__(
         self,
@@ -31,35 +32,42 @@ class Settling:
         self._open = open_session
         self._clock = clock
         self._session: GateSession | None = None
+        self._owed = Settled()
         self._pause = RECONNECT_PAUSE_SECONDS
         self._open_again_at = 0.0
         self.failures = 0
 
     def settle(self, settled: Settled) -> None:
-        """Write every range; on failure leave the rest to the sweeper. Never raises."""
+        """Write every range, and those owed from before. Never raises.
+
+        On failure the ranges are kept for the next call, up to a bound.
+        """
+        self._owed.merge(settled)
+        ranges = self._owed.coalesced()
+        if not ranges or (self._session is None and self._clock() < self._open_again_at):
+            return
         try:
-            session = self._connected()
-            if session is None:
-                self.failures += 1
-                return
-            for (campaign_id, epoch), ranges in settled.coalesced().items():
-                session.settle(campaign_id, epoch, ranges)
-            self._pause = RECONNECT_PAUSE_SECONDS
+            self._write(ranges)
         except GateUnavailable as error:
             self.failures += 1
             self._open_again_at = self._clock() + self._pause
             self._pause = min(self._pause * 2, RECONNECT_PAUSE_SECONDS_MAX)
             self.close()
+            if sum(map(len, ranges.values())) > OWED_RANGES_MAX:
+                self._owed = Settled()
             log.warning("settling_failed", reason=str(error))
+        else:
+            self._owed = Settled()
+            self._pause = RECONNECT_PAUSE_SECONDS
 
     def close(self) -> None:
         """End the session."""
         if self._session is not None:
-            with suppress(GateUnavailable):
-                self._session.close()
+            self._session.close()
             self._session = None
 
-    def _connected(self) -> GateSession | None:
-        if self._session is None and self._clock() >= self._open_again_at:
+    def _write(self, ranges: dict[tuple[CampaignId, int], Ranges]) -> None:
+        if self._session is None:
             self._session = self._open()
-        return self._session
+        for (campaign_id, epoch), each in ranges.items():
+            self._session.settle(campaign_id, epoch, each)

@@ -11,8 +11,9 @@ from itertools import chain
 
 from firstcome import postgres
 from firstcome.errors import DatabaseUnavailable
-from firstcome.issuance import cancellation
 from firstcome.issuance.batch import Batch, claims_in, possible
+from firstcome.issuance.cancellation import Cancellation, cancel
+from firstcome.issuance.cancellation import Reason as CancelReason
 from firstcome.issuance.quarantine import DeadLetter, Reason, keep_under_review, write
 from firstcome.issuance.settled import Settled
 from firstcome.model import CampaignId, Claim, Status
@@ -48,6 +49,7 @@ class Transaction:
 
     def __init__(self, connection: postgres.Connection) -> None:
         self._connection = connection
+        self._current: dict[int, int] = {}
         self._fences: dict[tuple[int, int], int | None] = {}
         self._recorded = Recorded()
         self._letters: list[DeadLetter] = []
@@ -98,12 +100,12 @@ class Transaction:
 
     def _eligible(self, batches: Sequence[Batch]) -> dict[CampaignId, list[Batch]]:
         """Lock, read the epochs, and return by campaign what counts; set the rest aside."""
-        known = self._lock_and_read_epochs(batches)
+        self._lock_and_read_epochs(batches)
         campaigns: dict[CampaignId, list[Batch]] = {}
         for batch in batches:
             event = batch.event
             key = (event.campaign_id, event.epoch)
-            if event.campaign_id not in known:
+            if event.campaign_id not in self._current:
                 self._set_aside(batch, Reason.UNKNOWN_CAMPAIGN, "no such campaign")
             elif key not in self._fences:
                 self._set_aside(batch, Reason.UNKNOWN_EPOCH, "no such epoch")
@@ -111,7 +113,7 @@ class Transaction:
                 campaigns.setdefault(CampaignId(event.campaign_id), []).append(part)
         return campaigns
 
-    def _lock_and_read_epochs(self, batches: Sequence[Batch]) -> set[int]:
+    def _lock_and_read_epochs(self, batches: Sequence[Batch]) -> None:
         campaigns = {batch.event.campaign_id for batch in batches}
         epochs = {batch.event.epoch for batch in batches}
         parameters = {
@@ -119,11 +121,11 @@ class Transaction:
             "epochs": f"{{{','.join(map(str, epochs))}}}",
         }
         locked = self._connection.execute(_QUERIES["lock_campaigns"], parameters).fetchall()
+        self._current = dict(locked)
         for campaign_id, epoch, last in self._connection.execute(
             _QUERIES["read_epochs"], parameters
         ):
             self._fences[campaign_id, epoch] = last
-        return {campaign_id for (campaign_id,) in locked}
 
     def _within_the_fence(self, batch: Batch, fence: int | None) -> Batch | None:
         if fence is None or batch.last_position <= fence:
@@ -219,29 +221,25 @@ class Transaction:
 
     def _give_up(self, campaign_id: CampaignId, claims: list[Claim]) -> None:
         """Cancel the positions of users who are in already; one raise of the limit for all."""
-        claims = sorted(set(claims))
-        # Only one epoch is current; in any other, every position up to its end has a row.
-        current = [claim for claim in claims if self._fences[campaign_id, claim.epoch] is None]
+        epoch = self._current[campaign_id]
+        # In an epoch that is over every position up to its end has a row: nothing is left to do.
+        current = [claim for claim in claims if claim.epoch == epoch]
         self._recorded.fenced += len(claims) - len(current)
-        if not current:
-            return
-        cancelled = cancellation.cancel(
+        by_position = {claim.position: claim.user_id for claim in reversed(current)}
+        positions = sorted(by_position)
+        users = [by_position[position] for position in positions]
+        cancelled = cancel(
             self._connection,
-            cancellation.Cancellation(
-                campaign_id,
-                current[0].epoch,
-                [claim.position for claim in current],
-                [claim.user_id for claim in current],
-                cancellation.Reason.DUPLICATE,
-            ),
+            Cancellation(campaign_id, epoch, positions, users, CancelReason.DUPLICATE),
         )
-        if len(cancelled) != len(current):
+        if cancelled != positions:
             raise DatabaseUnavailable(
                 "positions were decided elsewhere while they were being given up; nothing was "
                 "recorded, the batch is tried again",
                 certain=True,
             )
-        self._recorded.cancelled += len(cancelled)
+        self._recorded.cancelled += len(positions)
+        self._recorded.replayed += len(current) - len(positions)
         for claim in current:
             self._settle(claim, Status.CANCELLED)
 

@@ -9,7 +9,8 @@
 
 -- name: lock_campaigns
 -- Hold off a rebuild, and nobody else, until the transaction ends. Always in the order of the ids.
-SELECT campaign_id FROM campaigns
+-- A lock that had to wait returns the row as it is then, so the current epoch may be read here.
+SELECT campaign_id, epoch FROM campaigns
 WHERE campaign_id = ANY (%(campaigns)s::bigint[])
 ORDER BY campaign_id
 FOR KEY SHARE

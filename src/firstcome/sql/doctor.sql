@@ -1,0 +1,27 @@
+-- What the doctor asks PostgreSQL. Reads only.
+--
+-- pg_settings, pg_stat_activity: the server's own; campaigns: see migrations/0001_initial.sql;
+-- alembic_version: one row, the revision of the tables.
+
+-- name: settings
+SELECT name, setting FROM pg_settings
+WHERE name IN ('server_version', 'server_version_num', 'fsync', 'full_page_writes',
+    'synchronous_commit', 'track_commit_timestamp', 'max_connections',
+    'superuser_reserved_connections')
+
+-- name: clock
+SELECT extract(epoch FROM clock_timestamp())::float8
+
+-- name: connections
+SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'
+
+-- name: has_revision
+SELECT to_regclass('alembic_version') IS NOT NULL
+
+-- name: revision
+SELECT coalesce(max(version_num), 'none') FROM alembic_version
+
+-- name: gated
+SELECT campaign_id, epoch FROM campaigns
+WHERE engine <> 'direct' AND state <> 'ARCHIVED'
+ORDER BY campaign_id

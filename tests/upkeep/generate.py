@@ -1,0 +1,182 @@
+"""Writes the generated pages of docs/: the settings and the command line, from the code itself.
+
+`python -m tests.upkeep.generate`, or `make docs`. A test compares each page with what this
+would write, so a page cannot fall behind its source.
+"""
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import annotated_types
+import typer
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from firstcome.eventlog import consumer, kafka
+from firstcome.settings import KafkaSettings, Settings
+
+ROOT = Path(__file__).parents[2]
+HEAD = "<!-- Written by `make docs`. Do not edit. -->\n"
+
+SETTINGS_INTRO = """
+# Settings
+
+Each setting is read from its environment variable, then from one TOML file, then from its default; once, when a process starts. The file is the one
+that `FIRSTCOME_CONFIG` names, else `./firstcome.toml`, else `settings.toml` in the state folder of the local stack (`FIRSTCOME_STATE`, default
+`./.firstcome`). `firstcome config show` prints what is set and where it came from. A value out of bounds, an unknown name in a section and settings
+that contradict each other keep a process from starting; the message names the variable.
+
+```toml
+[kafka]
+bootstrap_servers = "broker-1:9092,broker-2:9092"
+replication = 3
+```
+"""
+
+PROFILE_INTRO = """
+## The profile `source`
+
+`kafka.profile = "source"` runs the Kafka clients with the settings of the report that this project began with, so that its figures can be measured
+again. The defaults differ where a measurement, or the loss of a claim, spoke against them.
+
+| option | client | `source` | default | why the default differs |
+| --- | --- | --- | --- | --- |
+"""
+
+# Why a default differs from the profile `source`; a missing reason fails the generation.
+REASONS = {
+    "linger.ms": "the same: 2 doubles the broker's CPU, 10 only adds latency",
+    "batch.size": "one record is a whole batch of claims, so 16 KiB would cut the larger ones apart",
+    "compression.type": "made no difference; what is not compressed costs no CPU",
+    "delivery.timeout.ms": "the caller was told OUTCOME_UNKNOWN long before; the sweeper settles the claim",
+    "request.timeout.ms": "a silent broker is noticed well before a record is given up",
+    "retry.backoff.ms": "librdkafka's own",
+    "max.poll.interval.ms": "librdkafka's own",
+    "group.protocol": "KIP-848: scaling takes 1 s a step instead of 3-5",
+    "partition.assignment.strategy": "the broker assigns",
+    "session.timeout.ms": "the broker's, 6 s: a killed recorder is noticed in 6 s instead of 30",
+    "heartbeat.interval.ms": "the broker's, 1 s",
+}
+
+
+def pages() -> dict[Path, str]:
+    """Return every generated page."""
+    return {ROOT / "docs/settings.md": settings_page(), ROOT / "docs/cli.md": cli_page()}
+
+
+def settings_page() -> str:
+    """Return the page of settings."""
+    parts = [HEAD, SETTINGS_INTRO]
+    for section_name, section in Settings.model_fields.items():
+        model = section.annotation
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        parts.append(f"\n## {section_name}\n\n{(model.__doc__ or '').strip()}\n")
+        parts.append("\n| setting | variable | default | bounds | meaning |")
+        parts.append("\n| --- | --- | --- | --- | --- |\n")
+        for name, field in model.model_fields.items():
+            variable = f"FIRSTCOME_{section_name}__{name}".upper()
+            cells = (f"`{name}`", f"`{variable}`", _default(field), _bounds(field))
+            parts.append(f"| {' | '.join(cells)} | {field.description} |\n")
+    parts.append(PROFILE_INTRO)
+    parts += [f"| {' | '.join(row)} |\n" for row in _profile_rows()]
+    return "".join(parts)
+
+
+def _default(field: FieldInfo) -> str:
+    value: Any = field.get_default(call_default_factory=True)
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if value is None or value is PydanticUndefined or value == []:
+        return "none"
+    return f"`{value}`"
+
+
+def _bounds(field: FieldInfo) -> str:
+    annotation, metadata = field.annotation, list(field.metadata)
+    if get_origin(annotation) is Annotated:
+        annotation, *more = get_args(annotation)
+        metadata += more
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{one}`" for one in get_args(annotation))
+    said = []
+    for one in metadata:
+        for kind, sign in (
+            (annotated_types.Ge, "≥"),
+            (annotated_types.Gt, ">"),
+            (annotated_types.Le, "≤"),
+            (annotated_types.Lt, "<"),
+        ):
+            if isinstance(one, kind):
+                said.append(f"{sign} {getattr(one, kind.__name__.lower()):,}")
+        if pattern := getattr(one, "pattern", None):
+            said.append(f"`{pattern}`")
+    return " ".join(said)
+
+
+def _profile_rows() -> Iterator[tuple[str, ...]]:
+    for client, options_of in (
+        ("api", kafka.producer_options),
+        ("recorder", consumer.consumer_options),
+    ):
+        ours, source = options_of(KafkaSettings()), options_of(KafkaSettings(profile="source"))
+        for name in REASONS:
+            if name in source:
+                default = ours.get(name, "not set")
+                yield f"`{name}`", client, f"`{source[name]}`", f"`{default}`", REASONS[name]
+
+
+def cli_page() -> str:
+    """Return the page of the command line."""
+    from firstcome import cli
+
+    parts = [HEAD, "\n# The command `firstcome`\n\n", _exit_codes(inspect.getdoc(cli) or "")]
+    group = typer.main.get_command(cli.app)
+    for path, command in _commands(("firstcome",), group):
+        parts.append(f"\n## `{' '.join(path)}`\n\n{_joined(command.help or '')}\n")
+        rows = [row for parameter in command.params if (row := _parameter(parameter))]
+        if rows:
+            parts.append("\n| option | default | meaning |\n| --- | --- | --- |\n")
+            parts += [f"| {' | '.join(row)} |\n" for row in rows]
+    return "".join(parts)
+
+
+def _exit_codes(docstring: str) -> str:
+    return _joined(docstring.split("\n\n", 1)[1]) + "\n"
+
+
+def _joined(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _commands(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, child in sorted(getattr(command, "commands", {}).items()):
+        if hasattr(child, "commands"):
+            yield from _commands((*path, name), child)
+        else:
+            yield (*path, name), child
+
+
+def _parameter(parameter: Any) -> tuple[str, str, str] | None:
+    if parameter.name == "help" or getattr(parameter, "hidden", False):
+        return None
+    name = parameter.name.upper() if parameter.param_type_name == "argument" else parameter.opts[0]
+    default = parameter.default
+    shown = "" if default is None or default is False or callable(default) else f"`{default}`"
+    if parameter.required:
+        shown = "required"
+    return f"`{name}`", shown, _joined(getattr(parameter, "help", None) or "")
+
+
+def main() -> None:
+    """Write all pages."""
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+        print(path.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()
