@@ -43,7 +43,7 @@ types: $(READY) ## mypy, strict
 	@$(BIN)/mypy --no-error-summary
 
 imports: $(READY) ## who may import whom
-	@$(BIN)/lint-imports --no-timing > .lint-imports.log 2>&1 || { cat .lint-imports.log; exit 1; }
+	@$(BIN)/lint-imports > .lint-imports.log 2>&1 || { cat .lint-imports.log; exit 1; }
 
 unit: $(READY) ## no engine, under 5 s
 	@$(PYTEST) -q tests/unit

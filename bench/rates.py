@@ -4,8 +4,9 @@
 
 Every request is answered after the broker's acknowledgement, every coupon is a row when
 the clock stops, and every law is checked. Generator and system share the machine. A drop
-that the hypervisor disturbed is repeated; the quietest one counts. A rate holds when
-nothing failed, every law held, HTTP p95 is at most 25 ms and asked-to-ISSUED at most 100 ms.
+that the hypervisor or other processes disturbed is repeated, and the quietest one counts.
+A rate holds when nothing failed, every law held, HTTP p95 is at most 25 ms and
+asked-to-ISSUED at most 100 ms.
 """
 
 import argparse
@@ -21,7 +22,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RATES = (10_000, 15_000, 20_000, 25_000, 30_000, 35_000, 40_000, 50_000)
-HTTP_P95_MS, ISSUED_P95_MS, STEAL_PERCENT = 25.0, 100.0, 2.0
+HTTP_P95_MS, ISSUED_P95_MS = 25.0, 100.0
+DISTURBANCE_PERCENT = 5.0
 TRIES = 3
 # A broker's first seconds cost several times more: the virtual machine compiles its hot code.
 WARM_UP = ("--rate", "10000", "--seconds", "5")
@@ -38,12 +40,12 @@ def main() -> int:
         for rate in (int(rate) for rate in options.rates.split(","))
     ]
     day = datetime.now(UTC).strftime("%Y-%m-%d")
-    folder = ROOT / "docs" / "reports"
+    folder = options.folder
     folder.mkdir(parents=True, exist_ok=True)
     found = {"date": day, "commit": _commit(), "kafka": _kafka(), "drops": rows}
     (folder / f"rates-{day}.json").write_text(json.dumps(found, indent=1) + "\n")
     (folder / f"rates-{day}.md").write_text(page(found))
-    print(f"written: docs/reports/rates-{day}.md and .json", file=sys.stderr)
+    print(f"written: {folder}/rates-{day}.md and .json", file=sys.stderr)
     return 0 if all(row["held"] for row in rows) else 1
 
 
@@ -53,6 +55,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--modes", default="gateway,jwt")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=ROOT / "docs" / "reports")
     return parser.parse_args()
 
 
@@ -62,10 +65,15 @@ def _quietest(mode: str, rate: int, seconds: float, seed: int) -> Found:
     for _ in range(TRIES):
         found = _drop_on_a_fresh_stack(mode, rate, seconds, seed)
         tries.append(found)
-        if (found["steal_percent"] or 0.0) <= STEAL_PERCENT:
+        if _disturbance(found) <= DISTURBANCE_PERCENT:
             break
-    best = min(tries, key=lambda found: found["steal_percent"] or 0.0)
+    best = min(tries, key=_disturbance)
     return {"mode": mode, "rate": rate, "tries": len(tries), "holds": holds(best)} | best
+
+
+def _disturbance(found: Found) -> float:
+    """Return the percentage of the machine that was neither the system's nor the generator's."""
+    return (found["steal_percent"] or 0.0) + (found["others_percent"] or 0.0)
 
 
 def _drop_on_a_fresh_stack(mode: str, rate: int, seconds: float, seed: int) -> Found:
@@ -118,7 +126,7 @@ def page(found: Found) -> str:
         f"# Rates, {found['date']}",
         "",
         f"Commit {found['commit']}. {machine} · kafka {found['kafka']}.",
-        f"Seed {first['asked']['crowd']['seed']}, {first['asked']['connections']} connections, "
+        f"Seed {first['asked']['crowd']['seed']}, "
         "open loop, latency from the scheduled time; generator and system on the same machine.",
         f"A rate holds when nothing failed, every law held, HTTP p95 <= {HTTP_P95_MS:g} ms and "
         f"asked-to-ISSUED p95 <= {ISSUED_P95_MS:g} ms.",
@@ -135,7 +143,7 @@ def _table(drops: list[Found]) -> list[str]:
     titles = [
         *("requests/s", "issued", "failed", "HTTP p50/p95/p99 ms", "ISSUED p50/p95/p99 ms"),
         *(f"{role} us" for role in roles),
-        *("generator us", "steal %", "laws", "holds"),
+        *("generator us", "steal %", "others %", "tries", "laws", "holds"),
     ]
     lines = [_row(titles), _row(["---"] * len(titles))]
     for drop in drops:
@@ -150,6 +158,8 @@ def _table(drops: list[Found]) -> list[str]:
                     *(_cost(drop["cpu"].get(role)) for role in roles),
                     f"{drop['generator_us_per_request']:.1f}",
                     f"{drop['steal_percent']}",
+                    f"{drop['others_percent']}",
+                    f"{drop['tries']}",
                     "held" if drop["held"] else "**broken**",
                     "yes" if drop["holds"] else "no",
                 ]

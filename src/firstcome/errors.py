@@ -6,7 +6,7 @@
     │   ├── LogUnavailable        Kafka took no record in time
     │   └── DatabaseUnavailable   PostgreSQL gave no answer
     ├── BadRecord                 never succeeds: quarantine it
-    ├── RecordingStopped          too much is bad at once: nothing is quarantined until a human looks
+    ├── RecordingStopped          too much is bad at once: a human has to look first
     ├── Refused                   an operator's command that the state of the world forbids
     │   └── CampaignNotFound
     └── InvalidSettings           the process must not start

@@ -27,7 +27,7 @@ def configure(settings: LogSettings, role: str, stream: BinaryIO | None = None) 
     Standard output stays free for what a command was asked to print.
     """
     level = logging.getLevelNamesMapping()[settings.level.upper()]
-    stream = stream or sys.stderr.buffer
+    stream = stream or cast(BinaryIO, _StandardError())
     enrich: list[Processor] = [
         structlog.processors.add_log_level,
         _process_named(role),
@@ -48,6 +48,16 @@ def get_logger() -> FilteringBoundLogger:
     if not structlog.is_configured():
         configure(_UNSET, "command")
     return cast(FilteringBoundLogger, structlog.get_logger())
+
+
+class _StandardError:
+    """Standard error as it is at the time of the line: whoever redirects it gets the lines."""
+
+    def write(self, line: bytes) -> None:
+        sys.stderr.write(line.decode())
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def _process_named(role: str) -> Processor:

@@ -15,7 +15,7 @@ CampaignId = NewType("CampaignId", int)
 UserId = NewType("UserId", str)
 Position = NewType("Position", int)
 
-# Redis packs (position, attempt) into one integer that a Lua number holds exactly: 27 + 24 < 53 bits.
+# Redis packs (position, attempt) into one integer that a Lua number holds: 27 + 24 < 53 bits.
 POSITION_MAX = 2**27 - 1
 STOCK_MAX = 100_000_000
 ATTEMPT_MAX = 2**24 - 1

@@ -17,6 +17,7 @@ from time import monotonic, time
 from typing import NamedTuple, Protocol
 
 from firstcome import postgres
+from firstcome.campaigns.rows import campaign_of
 from firstcome.errors import LogUnavailable
 from firstcome.eventlog.admin import Offsets
 from firstcome.gate import keys, register
@@ -25,7 +26,7 @@ from firstcome.gate.session import GateSession
 from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.sweeper import batch_of
 from firstcome.logs import get_logger
-from firstcome.model import Campaign, CampaignId, CampaignState, Engine
+from firstcome.model import Campaign, CampaignId
 from firstcome.settings import Settings
 
 log = get_logger()
@@ -112,7 +113,8 @@ class Rebuild:
         campaigns: Sequence[Campaign],
     ) -> int:
         shut = [self._shut(session, connection, campaign) for campaign in campaigns]
-        under_way = [each for each in shut if self._may_be_under_way(each)]
+        # Only what never had a gate certainly has nothing under way.
+        under_way = [each for each in shut if each.campaign.epoch > 0]
         if under_way:
             self._wait_for_recorders(connection, under_way)
         for each in shut:
@@ -147,16 +149,6 @@ class Rebuild:
             return min(now, float(before.field.split(":")[1]))
         # Of an earlier life of the server: nobody was admitted since this one began.
         return now - session.uptime_seconds
-
-    def _may_be_under_way(self, shut: _Shut) -> bool:
-        """Whether claims may have been admitted that are not yet in the log."""
-        campaign, horizon = shut.campaign, time() - self._horizon_seconds()
-        if campaign.epoch == 0 or campaign.engine is not Engine.KAFKA:
-            return False
-        if campaign.opens_at is not None and campaign.opens_at.timestamp() > time():
-            return False
-        closed = campaign.closes_at is not None and campaign.closes_at.timestamp() < horizon
-        return not closed or campaign.state is not CampaignState.OPEN
 
     def _horizon_seconds(self) -> float:
         """A REQUESTED can be answered for so long after its gate call."""
@@ -276,9 +268,3 @@ class Rebuild:
             for epoch, buckets in ended:
                 register.unlink(session, campaign.campaign_id, epoch, buckets)
                 connection.execute(_QUERIES["unlinked"], values | {"epoch": epoch})
-
-
-def campaign_of(row: postgres.Row) -> Campaign:
-    """Return a row of the campaigns' columns as a value."""
-    campaign = Campaign(*row)
-    return campaign._replace(engine=Engine(campaign.engine), state=CampaignState(campaign.state))

@@ -2,8 +2,9 @@
 
 Read from the environment (FIRSTCOME_<SECTION>__<NAME>), then from one TOML file
 (FIRSTCOME_CONFIG; else ./firstcome.toml; else the running local stack's own, in
-its state folder), then from the defaults below. Read once at start; bounds and relations are checked together, and each
-message says what to set. docs/settings.md is generated from this file.
+its state folder), then from the defaults below. Read once at start; bounds and
+relations are checked together, and each message says what to set.
+docs/settings.md is generated from this file.
 """
 
 import ipaddress
@@ -60,7 +61,7 @@ class AuthSettings(Section):
         "jwt", description="jwt: a signed token; gateway: the header X-User-Id of a trusted proxy."
     )
     secret: SecretStr | None = Field(None, description="HS256 key of user tokens, >= 32 bytes.")
-    key_file: Path | None = Field(None, description="PEM file with the RS256 or Ed25519 public key.")
+    key_file: Path | None = Field(None, description="PEM file, RS256 or Ed25519 public key.")
     jwks_url: str | None = Field(None, description="Address of the issuer's JSON Web Key Set.")
     issuer: str = Field("firstcome", description="Required `iss` of a token.")
     audience: str = Field("firstcome", description="Required `aud` of a token.")

@@ -90,7 +90,8 @@ class KeptDrop:
         gated = engine != "direct"
         self.sql(
             "INSERT INTO campaigns (campaign_id, name, engine, stock, position_limit,"
-            " position_last, epoch, version) OVERRIDING SYSTEM VALUE VALUES (%s, 'kept', %s, %s, %s, %s, %s, 3)",
+            " position_last, epoch, version) OVERRIDING SYSTEM VALUE"
+            " VALUES (%s, 'kept', %s, %s, %s, %s, %s, 3)",
             *(campaign_id, engine, STOCK, STOCK + len(CANCELLED)),
             *((0, 2) if gated else (LAST, 0)),
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 
 import httpx2
 import psycopg
@@ -79,6 +80,13 @@ def running_console(
     finally:
         running.should_exit = True
         thread.join()
+
+
+def eventually(read: Callable[[], object], wanted: object, seconds: float = 20.0) -> None:
+    """Return once `read` says what is wanted; else tell what it said last."""
+    until = monotonic() + seconds
+    while (seen := read()) != wanted:
+        assert monotonic() < until, f"after {seconds} s: {seen!r} instead of {wanted!r}"
 
 
 def without_database(settings: Settings) -> Settings:

@@ -7,6 +7,7 @@ run of the check sees them all and whatever else it reported would be a false al
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tests.integration import planting
 from tests.integration.kept_drop import KeptDrop, user_of
 
 Expected = tuple[str, str, int | None, str | None]  # law, kind, position, user
@@ -23,99 +24,8 @@ class Plant(NamedTuple):
     campaign: Callable[[int], int | None] = lambda campaign_id: campaign_id
 
 
-CAMPAIGN = "UPDATE campaigns SET {} WHERE campaign_id = %s"
-ROW = "UPDATE issuances SET {} WHERE campaign_id = %s AND position = {}"
 SUM: Expected = ("L6", "SUM_DIFFERS", None, None)
 STOCK: Expected = ("L8", "STOCK_WITHOUT_AUDIT", None, None)
-
-
-def _campaign(assignment: str, *gate: str | int) -> Callable[[KeptDrop, int], None]:
-    def plant(drop: KeptDrop, campaign_id: int) -> None:
-        if assignment:
-            drop.sql(CAMPAIGN.format(assignment), campaign_id)
-        if gate:
-            drop.write_gate(campaign_id, *gate)
-
-    return plant
-
-
-def _row(position: int, assignment: str) -> Callable[[KeptDrop, int], None]:
-    return lambda drop, number: drop.sql(ROW.format(assignment, position), number)
-
-
-def _settled(position: int, code: int) -> Callable[[KeptDrop, int], None]:
-    return lambda drop, number: drop.settle(number, position, code)
-
-
-def _listed(positions: str) -> Callable[[KeptDrop, int], None]:
-    return lambda drop, number: drop.list(number, positions)
-
-
-def _letter(position: int, user: str, state: str) -> Callable[[KeptDrop, int], None]:
-    return lambda drop, number: drop.set_aside(number, position, user, state=state)
-
-
-def _decided(state: str) -> Callable[[KeptDrop, int], None]:
-    statement = "UPDATE dead_letters SET state = %s WHERE campaign_id = %s"
-    return lambda drop, number: drop.sql(statement, state, number)
-
-
-def _row_beyond_the_limit(drop: KeptDrop, number: int) -> None:
-    drop.add_row(number, 30, "beyond")
-
-
-def _row_twice(drop: KeptDrop, number: int) -> None:
-    drop.add_row(number, 9, user_of(9))
-
-
-def _unlist_the_last(drop: KeptDrop, number: int) -> None:
-    drop.sql("UPDATE outbox SET positions = positions - '{[12,13)}' WHERE campaign_id = %s", number)
-
-
-def _row_gone(drop: KeptDrop, number: int) -> None:
-    drop.sql("DELETE FROM issuances WHERE campaign_id = %s AND position = 9", number)
-
-
-def _in_wrong_bucket(drop: KeptDrop, number: int) -> None:
-    drop.let_go(number, user_of(7))
-    drop.hold(number, user_of(7), 7, bucket=drop.other_bucket(user_of(7)))
-
-
-def _in_two_buckets(drop: KeptDrop, number: int) -> None:
-    drop.hold(number, user_of(7), 7, bucket=drop.other_bucket(user_of(7)))
-
-
-def _claim_on_the_log_only(drop: KeptDrop, number: int) -> None:
-    drop.append_claims(number, 2, 13, ["lost"])
-    drop.write_gate(number, "position_last", 13)
-
-
-def _claim_in_the_journal_only(drop: KeptDrop, number: int) -> None:
-    drop.journal(number, 13, ["lost"])
-    drop.write_gate(number, "position_last", 13)
-
-
-def _claim_in_the_gate_only(drop: KeptDrop, number: int) -> None:
-    drop.hold(number, "lost", 13)
-    drop.write_gate(number, "position_last", 13)
-
-
-def _claim_beyond_the_limit(drop: KeptDrop, number: int) -> None:
-    drop.append_claims(number, 2, 40, ["far"])
-
-
-def _taken_in_the_gate(drop: KeptDrop, number: int) -> None:
-    drop.let_go(number, user_of(8))
-    drop.hold(number, "other", 8)
-
-
-def _not_reviewed(drop: KeptDrop, number: int) -> None:
-    drop.sql("DELETE FROM dead_letters WHERE campaign_id = %s", number)
-
-
-def _paused(drop: KeptDrop, number: int) -> None:
-    _campaign("state = 'PAUSED'", "state", "PAUSED")(drop, number)
-
 
 FORGOTTEN: set[Expected] = {("L3", "FORGOTTEN", 13, "lost"), SUM}
 UNDECIDED: set[Expected] = {
@@ -127,39 +37,41 @@ PLANTS = [
     # L1
     Plant(
         "more live rows than coupons",
-        _campaign("stock = 9, position_limit = 12", "position_limit", 12),
+        planting.campaign("stock = 9, position_limit = 12", "position_limit", 12),
         {("L1", "LIVE_ABOVE_STOCK", None, None), ("L1", "LIMIT_NOT_STOCK", None, None), SUM, STOCK},
     ),
     Plant(
         "a row beyond the limit",
-        _row_beyond_the_limit,
+        planting.row_beyond_the_limit,
         {("L1", "BEYOND_LIMIT", 30, "beyond"), SUM},
     ),
     Plant(
         "a limit raised for nothing",
-        _campaign("position_limit = 23", "position_limit", 23),
+        planting.campaign("position_limit = 23", "position_limit", 23),
         {("L1", "LIMIT_NOT_STOCK", None, None), SUM},
     ),
     Plant(
         "a gate that offers more than the database",
-        _campaign("", "position_limit", 25),
+        planting.campaign("", "position_limit", 25),
         {("L1", "GATE_LIMIT_HIGHER", None, None), SUM},
     ),
     Plant(
         "a gate that gave more than it had",
-        _campaign("stock = 10, position_limit = 12", "position_limit", 12, "position_last", 13),
+        planting.campaign(
+            "stock = 10, position_limit = 12", "position_limit", 12, "position_last", 13
+        ),
         {("L1", "GATE_LAST_BEYOND_LIMIT", None, None), SUM, STOCK},
     ),
     Plant(
         "a direct campaign that sold more than it had",
-        _campaign("stock = 9, position_limit = 12"),
+        planting.campaign("stock = 9, position_limit = 12"),
         {("L1", "LIVE_ABOVE_STOCK", None, None), ("L1", "LIMIT_NOT_STOCK", None, None), SUM, STOCK},
         engine="direct",
     ),
     # L2
     Plant(
         "a user with two rows",
-        _row(9, f"user_id = '{user_of(6)}'"),
+        planting.row(9, f"user_id = '{user_of(6)}'"),
         {
             ("L2", "USER_TWICE", 9, user_of(6)),
             ("L3", "RECORDED_FOR_ANOTHER", 9, user_of(9)),
@@ -169,23 +81,23 @@ PLANTS = [
     ),
     Plant(
         "a user with two rows of a direct campaign",
-        _row(9, f"user_id = '{user_of(6)}'"),
+        planting.row(9, f"user_id = '{user_of(6)}'"),
         {("L2", "USER_TWICE", 9, user_of(6))},
         engine="direct",
     ),
     Plant(
         "two rows at one position",
-        _row_twice,
+        planting.row_twice,
         {("L2", "POSITION_TWICE", 9, user_of(9)), ("L2", "USER_TWICE", 9, user_of(9))},
     ),
     Plant(
         "a user in the wrong bucket",
-        _in_wrong_bucket,
+        planting.in_wrong_bucket,
         {("L2", "USER_IN_WRONG_BUCKET", 7, user_of(7))},
     ),
     Plant(
         "a user in two buckets",
-        _in_two_buckets,
+        planting.in_two_buckets,
         {("L2", "USER_IN_WRONG_BUCKET", 7, user_of(7))},
     ),
     Plant(
@@ -194,23 +106,23 @@ PLANTS = [
         {("L2", "PLACE_HELD_TWICE", 7, "thief")},
     ),
     # L3
-    Plant("a claim that only the log knows", _claim_on_the_log_only, FORGOTTEN),
-    Plant("a claim that only the journal knows", _claim_in_the_journal_only, FORGOTTEN),
+    Plant("a claim that only the log knows", planting.claim_on_the_log_only, FORGOTTEN),
+    Plant("a claim that only the journal knows", planting.claim_in_the_journal_only, FORGOTTEN),
     Plant(
         "a queue's claim that only the journal knows",
-        _claim_in_the_journal_only,
+        planting.claim_in_the_journal_only,
         FORGOTTEN,
         engine="queue",
     ),
-    Plant("a claim that only the gate knows", _claim_in_the_gate_only, FORGOTTEN),
+    Plant("a claim that only the gate knows", planting.claim_in_the_gate_only, FORGOTTEN),
     Plant(
         "a claim beyond the limit that nobody set aside",
-        _claim_beyond_the_limit,
+        planting.claim_beyond_the_limit,
         {("L3", "FORGOTTEN", 40, "far")},
     ),
     Plant(
         "a row that is gone",
-        _row_gone,
+        planting.row_gone,
         {
             ("L3", "FORGOTTEN", 9, user_of(9)),
             ("L4", "LISTED_NOT_ISSUED", 9, None),
@@ -230,12 +142,12 @@ PLANTS = [
     ),
     Plant(
         "a row from beyond the end of its epoch",
-        _row(7, "epoch = 1"),
+        planting.row(7, "epoch = 1"),
         {("L3", "FENCED_ROW", 7, user_of(7))},
     ),
     Plant(
         "a row of an epoch that never began",
-        _row(7, "epoch = 9"),
+        planting.row(7, "epoch = 9"),
         {("L3", "ROW_OF_UNKNOWN_EPOCH", 7, user_of(7))},
     ),
     Plant(
@@ -258,29 +170,33 @@ PLANTS = [
     # L4
     Plant(
         "an issuance that is not listed",
-        _unlist_the_last,
+        planting.unlist_the_last,
         {("L4", "NOT_LISTED", 12, user_of(12))},
     ),
-    Plant("an issuance listed twice", _listed("{[6,7)}"), {("L4", "LISTED_TWICE", 6, user_of(6))}),
+    Plant(
+        "an issuance listed twice",
+        planting.listed("{[6,7)}"),
+        {("L4", "LISTED_TWICE", 6, user_of(6))},
+    ),
     Plant(
         "a cancelled position listed",
-        _listed("{[5,6)}"),
+        planting.listed("{[5,6)}"),
         {("L4", "LISTED_NOT_ISSUED", 5, None)},
     ),
     Plant(
         "a position under review listed",
-        _listed("{[10,11)}"),
+        planting.listed("{[10,11)}"),
         {("L4", "LISTED_NOT_ISSUED", 10, user_of(10))},
     ),
     Plant(
         "positions listed that nobody has",
-        _listed("{[40,42)}"),
+        planting.listed("{[40,42)}"),
         {("L4", "LISTED_NOT_ISSUED", 40, None)},
     ),
     # L5
     Plant(
         "a row requested before the one below it",
-        _row(8, "requested_at = requested_at - interval '1 minute'"),
+        planting.row(8, "requested_at = requested_at - interval '1 minute'"),
         {("L5", "REQUESTED_OUT_OF_ORDER", 8, user_of(8))},
     ),
     Plant(
@@ -290,39 +206,39 @@ PLANTS = [
     ),
     Plant(
         "a position that nobody claims",
-        _campaign("", "position_last", 13),
+        planting.campaign("", "position_last", 13),
         {("L5", "HOLE", 13, None), SUM},
     ),
     Plant(
         "a hole in a direct campaign",
-        _campaign("position_last = 13"),
+        planting.campaign("position_last = 13"),
         {("L5", "HOLE", 13, None), SUM},
         engine="direct",
     ),
     # L6
     Plant(
         "a gate that keeps coupons back",
-        _campaign("", "position_limit", 21),
+        planting.campaign("", "position_limit", 21),
         {("L6", "GATE_LIMIT_LOWER", None, None), SUM},
     ),
     Plant(
         "a change that the gate has not learnt of",
-        _campaign("version = 4"),
+        planting.campaign("version = 4"),
         {("L6", "MIRROR_BEHIND", None, None)},
     ),
     Plant(
         "a version that the database never had",
-        _campaign("", "version", 9),
+        planting.campaign("", "version", 9),
         {("L6", "MIRROR_AHEAD", None, None)},
     ),
     Plant(
         "another state at the same version",
-        _campaign("", "state", "PAUSED"),
+        planting.campaign("", "state", "PAUSED"),
         {("L6", "MIRROR_DIFFERS", None, None)},
     ),
     Plant(
         "a gate that would give a position again",
-        _campaign("", "position_last", 11),
+        planting.campaign("", "position_last", 11),
         {
             ("L6", "ROW_BEYOND_LAST", 12, user_of(12)),
             SUM,
@@ -335,7 +251,7 @@ PLANTS = [
     ),
     Plant(
         "a place under another's name",
-        _taken_in_the_gate,
+        planting.taken_in_the_gate,
         {("L6", "PLACE_OF_ANOTHER", 8, "other"), ("L6", "NOT_IN_GATE", 8, user_of(8))},
     ),
     Plant(
@@ -350,12 +266,12 @@ PLANTS = [
     ),
     Plant(
         "an issuance that the gate calls open",
-        _settled(8, 0),
+        planting.settled(8, 0),
         {("L6", "SETTLED_BEHIND", 8, user_of(8))},
     ),
     Plant(
         "an issuance that the gate calls under review",
-        _settled(8, 2),
+        planting.settled(8, 2),
         {("L6", "SETTLED_BEHIND", 8, user_of(8))},
     ),
     Plant(
@@ -366,48 +282,48 @@ PLANTS = [
     # L7
     Plant(
         "a status without a row",
-        _settled(15, 1),
+        planting.settled(15, 1),
         {("L7", "SETTLED_WITHOUT_ROW", 15, None)},
     ),
     Plant(
         "ISSUED told of a claim under review",
-        _settled(10, 1),
+        planting.settled(10, 1),
         {("L7", "SETTLED_CONTRADICTS", 10, user_of(10))},
     ),
     Plant(
         "CANCELLED told of an issuance",
-        _settled(8, 3),
+        planting.settled(8, 3),
         {("L7", "SETTLED_CONTRADICTS", 8, user_of(8))},
     ),
     Plant(
         "ISSUED told of a cancelled position",
-        _settled(11, 1),
+        planting.settled(11, 1),
         {("L7", "SETTLED_CONTRADICTS", 11, user_of(11))},
     ),
     Plant(
         "a claim under review that no operator sees",
-        _not_reviewed,
+        planting.not_reviewed,
         {("L7", "REVIEW_WITHOUT_DEAD_LETTER", 10, user_of(10))},
     ),
     Plant(
         "a quarantined claim without a row",
-        _letter(14, "gone", "QUARANTINED"),
+        planting.letter(14, "gone", "QUARANTINED"),
         {("L7", "DEAD_LETTER_WITHOUT_ROW", 14, "gone")},
     ),
     Plant(
         "a dead letter of an issued claim",
-        _letter(8, user_of(8), "QUARANTINED"),
+        planting.letter(8, user_of(8), "QUARANTINED"),
         {("L7", "DEAD_LETTER_UNDECIDED", 8, user_of(8))},
     ),
-    Plant("a discarded claim still under review", _decided("DISCARDED"), UNDECIDED),
-    Plant("a redriven claim still under review", _decided("REDRIVEN"), UNDECIDED),
+    Plant("a discarded claim still under review", planting.decided("DISCARDED"), UNDECIDED),
+    Plant("a redriven claim still under review", planting.decided("REDRIVEN"), UNDECIDED),
     Plant(
         "a discarded claim that was issued",
-        _letter(8, user_of(8), "DISCARDED"),
+        planting.letter(8, user_of(8), "DISCARDED"),
         {("L7", "DECISION_NOT_DONE", 8, user_of(8))},
     ),
     # L8
-    Plant("a pause by nobody", _paused, {("L8", "STATE_WITHOUT_AUDIT", None, None)}),
+    Plant("a pause by nobody", planting.paused, {("L8", "STATE_WITHOUT_AUDIT", None, None)}),
     Plant(
         "a resumption by nobody",
         lambda drop, number: drop.audit(number, "pause"),
@@ -415,7 +331,7 @@ PLANTS = [
     ),
     Plant(
         "more stock by nobody",
-        _campaign("stock = 25, position_limit = 27", "position_limit", 27),
+        planting.campaign("stock = 25, position_limit = 27", "position_limit", 27),
         {STOCK},
     ),
     Plant(

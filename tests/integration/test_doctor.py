@@ -68,9 +68,7 @@ def test_doctor_goes_on_when_engines_are_away(settings: Settings, free_port: int
     nowhere = f"127.0.0.1:{free_port}"
     away = settings.model_copy(
         update={
-            "redis": settings.redis.model_copy(
-                update={"url": SecretStr(f"redis://{nowhere}/0")}
-            ),
+            "redis": settings.redis.model_copy(update={"url": SecretStr(f"redis://{nowhere}/0")}),
             "postgres": settings.postgres.model_copy(
                 update={"url": SecretStr(f"postgresql://{nowhere}/x")}
             ),

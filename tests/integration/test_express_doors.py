@@ -33,7 +33,10 @@ CLAIMS: dict[str, tuple[Made, int]] = {
     "empty object": (_claim(JSON, body=b"{}"), 202),
     "spaces in the object": (_claim(JSON, body=b" { } "), 202),
     "charset": (_claim("Content-Type: application/JSON; charset=utf-8", body=b"{}"), 202),
-    "chunked": (_claim(JSON, "transfer-encoding: chunked", body=b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"), 202),
+    "chunked": (
+        _claim(JSON, "transfer-encoding: chunked", body=b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"),
+        202,
+    ),
     "chunked, empty": (_claim("transfer-encoding: chunked", body=b"0\r\n\r\n"), 202),
     "a field": (_claim(JSON, body=b'{"stock":1}'), 400),
     "a list": (_claim(JSON, body=b"[]"), 400),
@@ -156,7 +159,10 @@ STATUSES = {
     "get with a bad key": (_get("/v1/campaigns/2/issuances/me", "idempotency-key: a b"), 200),
     "status without token": (_bare("GET", "/v1/campaigns/2/issuances/me"), 401),
     "post to a status": (_bare("POST", "/v1/campaigns/2/issuances/me"), 405),
-    "origin of a status": (_get("/v1/campaigns/2/issuances/me", "origin: https://shop.example"), 200),
+    "origin of a status": (
+        _get("/v1/campaigns/2/issuances/me", "origin: https://shop.example"),
+        200,
+    ),
 }
 TABLE = CLAIMS | OUTCOMES | NUMBERS | STATUSES
 

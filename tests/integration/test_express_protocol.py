@@ -120,7 +120,9 @@ def test_connection_takes_more_pipelined_requests_than_one_head_may_have_bytes(
 def test_request_in_pieces_is_answered(patient: Stage, size: int) -> None:
     with patient.wire() as wire:
         wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        chunked = patient.claim(1, JSON, "transfer-encoding: chunked") + b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"
+        chunked = (
+            patient.claim(1, JSON, "transfer-encoding: chunked") + b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"
+        )
         sized = patient.claim(2, JSON, "content-length: 2") + b"{}"
         whole = chunked + sized + request("GET", "/healthz")
         wire.send(*(whole[at : at + size] for at in range(0, len(whole), size)))
@@ -490,7 +492,12 @@ def test_gateway_names_the_user_only_from_its_network(
 
 def test_secrets_stay_out_of_answers(patient: Stage) -> None:
     with patient.wire() as wire:
-        for sent in (patient.claim(3), patient.status(5), patient.claim("x"), patient.claim(RAISES)):
+        for sent in (
+            patient.claim(3),
+            patient.status(5),
+            patient.claim("x"),
+            patient.claim(RAISES),
+        ):
             seen = wire.send(sent).answer()
             assert SECRET.encode() not in seen.body
             assert patient.token()[:20].encode() not in seen.body

@@ -23,7 +23,7 @@ from tests.integration.claimed import (
 pytestmark = pytest.mark.integration
 
 STOCK, FENCE = 30, 12
-EXAMPLES = 400  # some seconds; a change of the recorder deserves a thousand once
+EXAMPLES = 40  # some seconds; a change of the recorder deserves a thousand once
 USERS = st.sampled_from("abcdefgh")
 BATCH = st.tuples(st.integers(1, 34), st.lists(USERS, min_size=1, max_size=6), st.integers(1, 3))
 STEP = st.one_of(

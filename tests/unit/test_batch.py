@@ -1,5 +1,7 @@
 """Cutting batches and joining what was settled."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,7 +80,7 @@ def test_settled_ranges_are_joined_and_lose_nothing(spans: list[tuple[int, int]]
     found = {n: code for first, last, code in ranges for n in range(first, last + 1)}
     assert found == expected
     assert ranges == sorted(ranges)
-    joined = zip(ranges, ranges[1:], strict=False)
+    joined = pairwise(ranges)
     assert all(b[0] > a[1] + 1 or b[2] != a[2] for a, b in joined)
 
 

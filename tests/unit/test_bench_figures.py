@@ -97,8 +97,12 @@ def test_cpu_times_see_the_work_of_this_process() -> None:
 
 
 def test_steal_is_the_share_of_all_ticks() -> None:
-    assert MachineTimes(1500, 130).steal_percent(MachineTimes(500, 100)) == 3.0
+    before, after = MachineTimes(500, 200, 100), MachineTimes(1500, 900, 130)
+    assert after.steal_percent(before) == 3.0
+    assert after.others_percent(before, ours=650) == 5.0
+    assert after.others_percent(before, ours=800) == 0.0
     assert MachineTimes().steal_percent(MachineTimes()) is None
+    assert MachineTimes.read().busy > 0
 
 
 def measured(crowd: Crowd) -> Measured:
@@ -125,6 +129,7 @@ def measured(crowd: Crowd) -> Measured:
         commit_times=True,
         cpu_seconds={"api": 0.03, "postgres": 0.06},
         steal_percent=0.4,
+        others_percent=1.0,
         redis_bytes=60,
         laws=[LawHeld("L1", "never more than the stock", True, 0, [])],
         notes=[],
@@ -185,7 +190,7 @@ def test_report_as_text_is_aligned_and_says_what_broke() -> None:
     assert "broken  L4 every issuance is published" in page
     assert "position 3\n" in page
     assert "and 24 more" in page
-    assert "disturbed" in page
+    assert "disturbed by the hypervisor:" in page
     assert page.endswith("NOT everything held: see `broken` above")
     times = [row for row in page.splitlines() if row.startswith(("milliseconds", "HTTP", "sent"))]
     assert len({len(row) for row in times}) == 1

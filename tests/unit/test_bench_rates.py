@@ -38,6 +38,8 @@ def drop(rate: int, http: float = 20.0, issued: float = 60.0, **other: Any) -> d
         "cpu": {"total": {"us_per_issuance": 30.0}, "api": {"us_per_issuance": 12.5}},
         "generator_us_per_request": 9.0,
         "steal_percent": 0.2,
+        "others_percent": 1.0,
+        "tries": 1,
         "asked": {"crowd": {"seed": 1}, "connections": 256},
         "environment": {"cores": "2"},
     } | other

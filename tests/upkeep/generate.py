@@ -6,6 +6,7 @@ would write, so a page cannot fall behind its source.
 
 import inspect
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from firstcome.cli import command
 from firstcome.eventlog import consumer, kafka
 from firstcome.settings import KafkaSettings, Settings
 
@@ -24,10 +26,12 @@ HEAD = "<!-- Written by `make docs`. Do not edit. -->\n"
 SETTINGS_INTRO = """
 # Settings
 
-Each setting is read from its environment variable, then from one TOML file, then from its default; once, when a process starts. The file is the one
-that `FIRSTCOME_CONFIG` names, else `./firstcome.toml`, else `settings.toml` in the state folder of the local stack (`FIRSTCOME_STATE`, default
-`./.firstcome`). `firstcome config show` prints what is set and where it came from. A value out of bounds, an unknown name in a section and settings
-that contradict each other keep a process from starting; the message names the variable.
+Each setting is read from its environment variable, then from one TOML file, then from its
+default; once, when a process starts. The file is the one that `FIRSTCOME_CONFIG` names, else
+`./firstcome.toml`, else `settings.toml` in the state folder of the local stack
+(`FIRSTCOME_STATE`, default `./.firstcome`). `firstcome config show` prints what is set and where
+it came from. A value out of bounds, an unknown name in a section and settings that contradict
+each other keep a process from starting; the message names the variable.
 
 ```toml
 [kafka]
@@ -39,8 +43,9 @@ replication = 3
 PROFILE_INTRO = """
 ## The profile `source`
 
-`kafka.profile = "source"` runs the Kafka clients with the settings of the report that this project began with, so that its figures can be measured
-again. The defaults differ where a measurement, or the loss of a claim, spoke against them.
+`kafka.profile = "source"` runs the Kafka clients with the settings of the report that this
+project began with, so that its figures can be measured again. The defaults differ where a
+measurement, or the loss of a claim, spoke against them.
 
 | option | client | `source` | default | why the default differs |
 | --- | --- | --- | --- | --- |
@@ -49,12 +54,12 @@ again. The defaults differ where a measurement, or the loss of a claim, spoke ag
 # Why a default differs from the profile `source`; a missing reason fails the generation.
 REASONS = {
     "linger.ms": "the same: 2 doubles the broker's CPU, 10 only adds latency",
-    "batch.size": "one record is a whole batch of claims, so 16 KiB would cut the larger ones apart",
+    "batch.size": "one record is a whole batch of claims; 16 KiB hold hardly one of them",
     "compression.type": "made no difference; what is not compressed costs no CPU",
-    "delivery.timeout.ms": "the caller was told OUTCOME_UNKNOWN long before; the sweeper settles the claim",
-    "request.timeout.ms": "a silent broker is noticed well before a record is given up",
-    "retry.backoff.ms": "librdkafka's own",
-    "max.poll.interval.ms": "librdkafka's own",
+    "delivery.timeout.ms": "the caller heard OUTCOME_UNKNOWN long before; the sweeper settles",
+    "request.timeout.ms": "librdkafka's own, the same 30 s",
+    "retry.backoff.ms": "librdkafka's own, the same 100 ms",
+    "max.poll.interval.ms": "a recorder that holds a batch keeps polling: silence means stuck",
     "group.protocol": "KIP-848: scaling takes 1 s a step instead of 3-5",
     "partition.assignment.strategy": "the broker assigns",
     "session.timeout.ms": "the broker's, 6 s: a killed recorder is noticed in 6 s instead of 30",
@@ -62,6 +67,7 @@ REASONS = {
 }
 
 
+@cache
 def pages() -> dict[Path, str]:
     """Return every generated page."""
     return {ROOT / "docs/settings.md": settings_page(), ROOT / "docs/cli.md": cli_page()}
@@ -123,21 +129,19 @@ def _profile_rows() -> Iterator[tuple[str, ...]]:
         ("recorder", consumer.consumer_options),
     ):
         ours, source = options_of(KafkaSettings()), options_of(KafkaSettings(profile="source"))
-        for name in REASONS:
-            if name in source:
-                default = ours.get(name, "not set")
-                yield f"`{name}`", client, f"`{source[name]}`", f"`{default}`", REASONS[name]
+        for name, value in source.items():
+            default = ours.get(name, "not set")
+            if value != default or name in REASONS:
+                yield f"`{name}`", client, f"`{value}`", f"`{default}`", REASONS[name]
 
 
 def cli_page() -> str:
     """Return the page of the command line."""
-    from firstcome import cli
-
-    parts = [HEAD, "\n# The command `firstcome`\n\n", _exit_codes(inspect.getdoc(cli) or "")]
-    group = typer.main.get_command(cli.app)
-    for path, command in _commands(("firstcome",), group):
-        parts.append(f"\n## `{' '.join(path)}`\n\n{_joined(command.help or '')}\n")
-        rows = [row for parameter in command.params if (row := _parameter(parameter))]
+    parts = [HEAD, "\n# The command `firstcome`\n\n", _exit_codes(inspect.getdoc(command) or "")]
+    group = typer.main.get_command(command.app)
+    for path, verb in _commands(("firstcome",), group):
+        parts.append(f"\n## `{' '.join(path)}`\n\n{_joined(verb.help or '')}\n")
+        rows = [row for parameter in verb.params if (row := _parameter(parameter))]
         if rows:
             parts.append("\n| option | default | meaning |\n| --- | --- | --- |\n")
             parts += [f"| {' | '.join(row)} |\n" for row in rows]

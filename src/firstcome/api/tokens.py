@@ -2,11 +2,12 @@
 
 Every kind of key pins its algorithms (RFC 8725): what a token's header claims never chooses
 the key's use, and jku, x5u and jwk in it are not looked at. HS256 is verified here by
-hand, because in a drop nearly every token is seen for the first time and PyJWT takes 15
+hand, because in a drop nearly every token is seen for the first time and PyJWT takes ten
 times as long; a conformance test holds it equal to PyJWT. All else is PyJWT.
 """
 
 import binascii
+import hashlib
 import hmac
 import time
 from typing import Any, NamedTuple, TypeGuard
@@ -28,6 +29,7 @@ PublicKey = RSAPublicKey | Ed25519PublicKey
 _RSA_BITS_MIN = 2048
 _HEADERS_REMEMBERED_MAX = 256
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 # The last character of an unpadded segment carries spare bits, which must be zero:
 # else one token could be spelled in several ways. Indexed by length modulo 4.
@@ -96,6 +98,10 @@ class SharedSecret:
         self._rules = Rules(settings)
         self._settings = settings
         self._secret = secret.encode()
+        # HMAC (RFC 2104) with the key's half of the work done: 1 us a token less than hmac.digest.
+        key = self._secret if len(self._secret) <= 64 else hashlib.sha256(self._secret).digest()
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in key.ljust(64, b"\0")))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in key.ljust(64, b"\0")))
         # Nearly all tokens of an issuer begin alike.
         self._headers: set[bytes] = set()
 
@@ -116,8 +122,7 @@ class SharedSecret:
         signed, _, signature = token.rpartition(b".")
         header, _, payload = signed.partition(b".")
         # Signature first: nothing that a stranger wrote is parsed before it holds.
-        expected = hmac.digest(self._secret, signed, "sha256")
-        if not hmac.compare_digest(_decoded(signature) or b"", expected):
+        if not hmac.compare_digest(signature, self._signature(signed)):
             return BAD_TOKEN
         if header not in self._headers:
             read = header_of(header)
@@ -126,6 +131,14 @@ class SharedSecret:
             if len(self._headers) < _HEADERS_REMEMBERED_MAX:
                 self._headers.add(header)
         return self._rules.check(_decoded(payload))
+
+    def _signature(self, signed: bytes) -> bytes:
+        """Return the signature as it is spelled in a token."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(signed)
+        outer.update(inner.digest())
+        spelled = binascii.b2a_base64(outer.digest(), newline=False)
+        return spelled.translate(_TO_URL_SAFE).rstrip(b"=")
 
 
 class KeyFile:

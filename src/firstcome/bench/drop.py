@@ -59,6 +59,7 @@ class Measured(msgspec.Struct):
     commit_times: bool
     cpu_seconds: dict[str, float]
     steal_percent: float | None
+    others_percent: float | None
     redis_bytes: int | None
     laws: list[LawHeld]
     notes: list[str]
@@ -71,10 +72,10 @@ class Drop:
         self,
         settings: Settings,
         asked: Asked,
-        processes: Mapping[str, Sequence[int]],
+        processes: Callable[[], Mapping[str, Sequence[int]]],
         watch: Callable[[Progress], None],
     ) -> None:
-        """`processes`: process ids by role, whose CPU time is measured. `watch` hears progress."""
+        """`processes` tells the process ids by role, whose CPU time is measured."""
         self._settings = settings
         self._asked = asked
         self._processes = processes
@@ -141,7 +142,8 @@ class Drop:
         opens_at: float | None,
     ) -> Measured:
         memory = self._memory()
-        cpu, machine = CpuTimes.read(self._processes), MachineTimes.read()
+        processes = self._processes()
+        cpu, machine = CpuTimes.read(processes), MachineTimes.read()
         started_at = max(opens_at or 0.0, time.time() + 0.2)
         generators.start(started_at)
         generator_seconds = self._watch_load(generators, database, campaign_ids, started_at)
@@ -149,8 +151,9 @@ class Drop:
         settling = Settling(database, self._asked, campaign_ids, answers)
         self._watch(Progress("waiting until every answer is final"))
         settled = settling.wait(FINAL_SECONDS)
-        cpu_seconds = CpuTimes.read(self._processes).since(cpu)
-        steal = MachineTimes.read().steal_percent(machine)
+        cpu_seconds = self._cpu_since(cpu, processes)
+        machine_now = MachineTimes.read()
+        ours = sum(cpu_seconds.values()) + generator_seconds
         redis_bytes = self._memory_used(memory, database, campaign_ids)
         self._watch(Progress("checking the laws"))
         return Measured(
@@ -162,7 +165,8 @@ class Drop:
             offers=settling.offers(),
             commit_times=settling.commit_times,
             cpu_seconds=cpu_seconds,
-            steal_percent=steal,
+            steal_percent=machine_now.steal_percent(machine),
+            others_percent=machine_now.others_percent(machine, ours) if cpu_seconds else None,
             redis_bytes=redis_bytes,
             laws=self._laws(campaign_ids),
             notes=self._notes,
@@ -198,6 +202,17 @@ class Drop:
             if said.state == "done":
                 return said.cpu_seconds
             generators.wait_done(WATCH_SECONDS)
+
+    def _cpu_since(
+        self, before: CpuTimes, processes: Mapping[str, Sequence[int]]
+    ) -> dict[str, float]:
+        """Return CPU seconds by role; those of a process that has died meanwhile are lost."""
+        now = self._processes()
+        died = [role for role, pids in processes.items() if set(pids) - set(now.get(role, ()))]
+        if died:
+            self._notes.append(f"ended during the drop, CPU time unknown: {', '.join(died)}")
+        same = {role: pids for role, pids in now.items() if role not in died}
+        return CpuTimes.read(same).since(before)
 
     def _memory(self) -> int | None:
         """Return Redis' memory, or None where the engine has no gate."""

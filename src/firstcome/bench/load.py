@@ -111,8 +111,9 @@ class Load:
     def _send(self, connection: Connection, request: int, now: float) -> None:
         answers = self.answers
         answers.sent[request] = now - self._start
+        if not answers.tries[request]:
+            self._sent += 1
         answers.tries[request] += 1
-        self._sent += 1
         connection.send(request, self._contents[request], now)
 
     def opened(self, connection: Connection) -> None:

@@ -17,7 +17,9 @@ from firstcome.gate.session import GateSession
 from firstcome.model import CampaignId
 
 _PROC = Path("/proc")
-STEAL_PERCENT_MAX = 2.0  # beyond it the machine was not ours, and times say nothing
+# Beyond these the machine was not ours, and times say little.
+STEAL_PERCENT_MAX = 2.0
+OTHERS_PERCENT_MAX = 10.0
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -91,10 +93,11 @@ def _tree_seconds(pid: int, times: dict[int, float], children: dict[int, list[in
 
 
 class MachineTimes(msgspec.Struct, frozen=True):
-    """Ticks of the whole machine: all of them, and those that the hypervisor took away."""
+    """Seconds of all cores together: all of them, those at work, those the hypervisor took."""
 
-    total: int = 0
-    stolen: int = 0
+    total: float = 0.0
+    busy: float = 0.0
+    stolen: float = 0.0
 
     @classmethod
     def read(cls) -> "MachineTimes":
@@ -103,13 +106,22 @@ class MachineTimes(msgspec.Struct, frozen=True):
             line = (_PROC / "stat").read_text().partition("\n")[0]
         except OSError:
             return cls()
-        ticks = [int(part) for part in line.split()[1:9]]  # guest time is in user time already
-        return cls(sum(ticks), ticks[7])
+        tick = os.sysconf("SC_CLK_TCK")
+        # user, nice, system, idle, iowait, irq, softirq, steal; guest time is in user already.
+        times = [int(part) / tick for part in line.split()[1:9]]
+        return cls(sum(times), sum(times) - times[3] - times[4] - times[7], times[7])
 
     def steal_percent(self, before: "MachineTimes") -> float | None:
         """Return the share of time stolen since `before`, or None where it is unknown."""
+        return self._percent(self.stolen - before.stolen, before)
+
+    def others_percent(self, before: "MachineTimes", ours: float) -> float | None:
+        """Return the share of time spent on anything but `ours`, seconds of CPU, since `before`."""
+        return self._percent(max(0.0, self.busy - before.busy - ours), before)
+
+    def _percent(self, seconds: float, before: "MachineTimes") -> float | None:
         total = self.total - before.total
-        return round(100 * (self.stolen - before.stolen) / total, 2) if total > 0 else None
+        return round(100 * seconds / total, 2) if total > 0 else None
 
 
 def used_memory(session: GateSession) -> int:

@@ -40,7 +40,8 @@ class Plan(msgspec.Struct, frozen=True):
     share: int = 0
     shares: int = 1
     timeout_seconds: float = 10.0
-    tries_max: int = 5
+    # With a Retry-After of some seconds, about the minute in which every claim becomes final.
+    tries_max: int = 15
 
 
 class Said(msgspec.Struct, omit_defaults=True):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from firstcome.bench.measure import STEAL_PERCENT_MAX, Spread
+from firstcome.bench.measure import OTHERS_PERCENT_MAX, STEAL_PERCENT_MAX, Spread
 from firstcome.bench.plan import Asked
 from firstcome.bench.truth import Check
 
@@ -54,7 +54,7 @@ class Report(msgspec.Struct, frozen=True):
     sent_late_ms: Spread
     issued_ms: Spread
     issued_by: str  # commit or recorded_at: which time ends asked-to-ISSUED
-    asked_per_second: float
+    asked_per_second: float | None
     accepted_per_second: float | None
     persisted_per_second: float | None
     final_after_seconds: float | None  # from the last answer until every promise was a row
@@ -62,6 +62,7 @@ class Report(msgspec.Struct, frozen=True):
     generator_us_per_request: float
     redis_bytes_per_user: float | None  # None: too few issuances to tell
     steal_percent: float | None
+    others_percent: float | None  # CPU time of what is neither the stack nor the generator
     checks: list[Check]
     laws: list[LawHeld]
     notes: list[str]
@@ -69,9 +70,13 @@ class Report(msgspec.Struct, frozen=True):
     environment: dict[str, str]
 
     @property
-    def disturbed(self) -> bool:
-        """Whether the hypervisor took so much time that the figures say little."""
-        return self.steal_percent is not None and self.steal_percent > STEAL_PERCENT_MAX
+    def disturbances(self) -> list[str]:
+        """Who took so much of the machine that the figures say little."""
+        shares = (
+            ("the hypervisor", self.steal_percent, STEAL_PERCENT_MAX),
+            ("other processes", self.others_percent, OTHERS_PERCENT_MAX),
+        )
+        return [name for name, share, most in shares if share is not None and share > most]
 
 
 def document(report: Report) -> bytes:
@@ -154,13 +159,17 @@ def _cpu(report: Report) -> Iterator[str]:
     if not report.cpu:
         yield "unknown: no running stack names its processes"
     yield f"{'generator':<18}{'':>20}{report.generator_us_per_request:>10,.1f}"
-    memory, steal = report.redis_bytes_per_user, report.steal_percent
+    memory = report.redis_bytes_per_user
     yield (
         f"Redis {'-' if memory is None else format(memory, '.1f')} bytes a user · "
-        f"steal {'unknown' if steal is None else format(steal, '.1f') + ' %'}"
+        f"steal {_share(report.steal_percent)} · other processes {_share(report.others_percent)}"
     )
-    if report.disturbed:
-        yield f"the hypervisor took over {STEAL_PERCENT_MAX:.0f} %: these figures are disturbed"
+    if report.disturbances:
+        yield f"disturbed by {' and '.join(report.disturbances)}: these figures say little"
+
+
+def _share(percent: float | None) -> str:
+    return "unknown" if percent is None else f"{percent:.1f} %"
 
 
 def _verdicts(report: Report) -> Iterator[str]:

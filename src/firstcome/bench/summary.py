@@ -65,7 +65,7 @@ def summarise(
         sent_late_ms=Spread.of(_late(answers)),
         issued_ms=Spread.of(_asked_to_issued(asked, measured)),
         issued_by="commit" if measured.commit_times else "recorded_at",
-        asked_per_second=_per_second(len(answers), max(answers.sent, default=0.0)) or 0.0,
+        asked_per_second=_per_second(len(answers), _last_sent(answers)),
         accepted_per_second=_per_second(accepted, _last_accepted(answers)),
         persisted_per_second=_per_second(issued, max(final_at, default=0.0)),
         final_after_seconds=round(max(0.0, max(final_at) - answered), 3) if final_at else None,
@@ -79,6 +79,7 @@ def summarise(
             else None
         ),
         steal_percent=measured.steal_percent,
+        others_percent=measured.others_percent,
         checks=checks,
         laws=measured.laws,
         notes=measured.notes,
@@ -107,6 +108,12 @@ def _late(answers: Answers) -> Iterator[float]:
     for tries, scheduled, sent in zip(answers.tries, answers.scheduled, answers.sent, strict=True):
         if tries == 1:
             yield sent - scheduled
+
+
+def _last_sent(answers: Answers) -> float:
+    """Return when the last request left that was sent once: later ones were asked to wait."""
+    times = zip(answers.tries, answers.sent, strict=True)
+    return max((sent for tries, sent in times if tries == 1), default=0.0)
 
 
 def _last_accepted(answers: Answers) -> float:

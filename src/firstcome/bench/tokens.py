@@ -32,7 +32,8 @@ class Signer(msgspec.Struct, frozen=True):
         if auth.secret is None:
             raise Refused(
                 "a drop signs a token for every user, but auth.secret is not set: nothing was "
-                "sent; run it against a stack with HS256 tokens, or in mode gateway"
+                "sent. Start the local stack (firstcome up), or use one with HS256 tokens or "
+                "in mode gateway"
             )
         return cls(auth.secret.get_secret_value(), auth.issuer, auth.audience)
 

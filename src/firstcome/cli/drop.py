@@ -28,7 +28,10 @@ from firstcome.settings import Settings
 app = typer.Typer()
 
 USERS_MAX = 5_000_000
-CONNECTIONS = {"rate": 256, "ramp": 256, "burst": 1000}
+CONNECTIONS_BURST = 1000
+# Of a rate: as many as wait when answers take 50 ms. With fewer, the pool and not the system
+# would set the pace (256 connections and 25 ms are 10,000 requests a second, whatever is asked).
+CONNECTIONS_MIN, CONNECTIONS_MAX, ANSWER_SECONDS = 256, 4000, 0.05
 
 
 @app.command()
@@ -51,7 +54,10 @@ def drop(  # noqa: PLR0913 - one argument an option
     keyed: Annotated[
         float, typer.Option(min=0, max=1, help="Share of users who send an Idempotency-Key.")
     ] = 0.5,
-    connections: Annotated[int | None, typer.Option(min=1, max=20_000)] = None,
+    connections: Annotated[
+        int | None,
+        typer.Option(min=1, max=20_000, help="Pool of the generator (default: by rate)."),
+    ] = None,
     engine: Annotated[Engine, typer.Option(help="The log of the campaigns.")] = Engine.KAFKA,
     processes: Annotated[int, typer.Option(min=1, max=32, help="Of the generator.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Repeats a crowd.")] = None,
@@ -68,12 +74,12 @@ def drop(  # noqa: PLR0913 - one argument an option
         crowd=Crowd(users, campaigns, twice, keyed, _seed() if seed is None else seed),
         arrivals=arrivals,
         engine=engine,
-        connections=connections or CONNECTIONS[arrivals.shape],
+        connections=connections or _connections(arrivals),
         processes=processes,
     )
     settings = Settings.load()
     with watching(Console(stderr=as_json)) as watch:
-        measured = Drop(settings, asked, running_processes(), watch).run()
+        measured = Drop(settings, asked, running_processes, watch).run()
     environment = machine() | engines(settings)
     report = summarise(asked, settings.auth.mode, measured, environment)
     sys.stdout.write((document(report).decode() if as_json else text(report)) + "\n")
@@ -89,6 +95,13 @@ def _users(users: int | None, seconds: float | None, arrivals: Arrivals, twice: 
         raise ValueError("a burst takes no time: give --users")
     assert seconds is not None  # noqa: S101 - one of the two is given
     return max(1, round(arrivals.requests(seconds) / (1 + twice)))
+
+
+def _connections(arrivals: Arrivals) -> int:
+    if arrivals.shape == "burst":
+        return CONNECTIONS_BURST
+    highest = max(arrivals.rate_first, arrivals.rate_last)
+    return min(CONNECTIONS_MAX, max(CONNECTIONS_MIN, round(highest * ANSWER_SECONDS)))
 
 
 def _seed() -> int:

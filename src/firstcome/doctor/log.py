@@ -87,5 +87,7 @@ def _retention(subject: str, facts: TopicFacts, retention_ms: int) -> Finding:
     days = "for ever" if found < 0 else f"{found / 86_400_000:g} days"
     if 0 <= found < retention_ms:
         meaning = "records are gone before the laws can be checked against them"
-        return warning(f"{subject} retention", f"kept {days}", meaning, f"set retention.ms to {retention_ms}")
+        return warning(
+            f"{subject} retention", f"kept {days}", meaning, f"set retention.ms to {retention_ms}"
+        )
     return ok(f"{subject} retention", f"kept {days}")

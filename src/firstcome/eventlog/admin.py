@@ -6,7 +6,8 @@ and the next one to be recorded.
 """
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -32,6 +33,16 @@ from firstcome.settings import KafkaSettings
 Offsets = dict[int, int]  # partition -> offset
 
 REPLY_TIMEOUT_SECONDS = 10.0
+RETRY_PAUSE_SECONDS = 0.1
+# A topic is new or a broker has gone: the brokers will agree on another one.
+_PASSING = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.NOT_COORDINATOR,
+)
 T = TypeVar("T")
 
 
@@ -74,7 +85,7 @@ class LogAdmin:
                 future.result(self._timeout)
                 created.append(name)
             except (KafkaException, TimeoutError) as error:
-                if not _is_existing(error):
+                if _code(error) != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise self._unavailable(f"topic {name} was not created", error) from error
         return created
 
@@ -97,6 +108,22 @@ class LogAdmin:
 
     def log_ends(self) -> Offsets:
         """Return the end of each partition of the requests' topic."""
+        return self._patiently(self._log_ends)
+
+    def recorded_up_to(self) -> Offsets:
+        """Return the offsets that the recorders' group has committed; 0: none yet."""
+        return self._patiently(self._recorded_up_to)
+
+    def lag(self) -> int:
+        """Return how many records the recorders are behind."""
+        recorded = self.recorded_up_to()
+        return sum(max(0, end - recorded.get(part, 0)) for part, end in self.log_ends().items())
+
+    def has_reached(self, ends: Mapping[int, int]) -> bool:
+        """Return whether recorders have recorded everything below these ends of the log."""
+        return has_reached(self.recorded_up_to(), ends)
+
+    def _log_ends(self) -> Offsets:
         wanted = {
             TopicPartition(self._topic, number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
             for number in self._numbers()
@@ -107,8 +134,7 @@ class LogAdmin:
             for partition, future in futures.items()
         }
 
-    def recorded_up_to(self) -> Offsets:
-        """Return the offsets that the recorders' group has committed; 0: none yet."""
+    def _recorded_up_to(self) -> Offsets:
         wanted = [TopicPartition(self._topic, number) for number in self._numbers()]
         group = ConsumerGroupTopicPartitions(self._settings.group_id, wanted)
         futures = self._client.list_consumer_group_offsets([group], request_timeout=self._timeout)
@@ -117,21 +143,24 @@ class LogAdmin:
                 futures[self._settings.group_id], "the recorders' offsets are not known"
             )
         except LogUnavailable as error:
-            if _is_unknown_group(error.__cause__):
+            if _code(error.__cause__) == KafkaError.GROUP_ID_NOT_FOUND:
                 return {partition.partition: 0 for partition in wanted}
             raise
         return {
             partition.partition: max(0, partition.offset) for partition in found.topic_partitions
         }
 
-    def lag(self) -> int:
-        """Return how many records the recorders are behind."""
-        recorded = self.recorded_up_to()
-        return sum(max(0, end - recorded.get(part, 0)) for part, end in self.log_ends().items())
-
-    def has_reached(self, ends: Mapping[int, int]) -> bool:
-        """Return whether recorders have recorded everything below these ends of the log."""
-        return has_reached(self.recorded_up_to(), ends)
+    def _patiently(self, ask: Callable[[], Offsets]) -> Offsets:
+        """Ask again while the brokers agree on a leader or a coordinator, until the time is up."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return ask()
+            except LogUnavailable as error:
+                passing = _code(error.__cause__) in _PASSING
+                if not passing or time.monotonic() + RETRY_PAUSE_SECONDS > deadline:
+                    raise
+            time.sleep(RETRY_PAUSE_SECONDS)
 
     def _topic_config(self, retention_ms: int) -> dict[str, str]:
         return {
@@ -179,14 +208,6 @@ class LogAdmin:
 def has_reached(recorded: Mapping[int, int], ends: Mapping[int, int]) -> bool:
     """Return whether every partition is recorded up to its end."""
     return all(recorded.get(partition, 0) >= end for partition, end in ends.items())
-
-
-def _is_existing(error: Exception) -> bool:
-    return _code(error) == KafkaError.TOPIC_ALREADY_EXISTS
-
-
-def _is_unknown_group(error: BaseException | None) -> bool:
-    return _code(error) == KafkaError.GROUP_ID_NOT_FOUND
 
 
 def _code(error: BaseException | None) -> int | None:

@@ -76,7 +76,9 @@ class Recording:
         """Poll once and record it, or try again what is in hand; return what was recorded."""
         if self._held and (wait := self._try_again_at - self._clock()) > 0:
             # Partitions are paused, so this returns early only when the group has news.
-            self._held += self._consumer.poll(1, min(wait, 0.1))
+            # In two steps: the poll may take records out of our hand.
+            polled = self._consumer.poll(1, min(wait, 0.1))
+            self._held += polled
             return Recorded()
         if not self._held:
             # Whatever was waited for with partitions paused may have left with them.

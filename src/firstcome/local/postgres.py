@@ -75,6 +75,7 @@ def _prepare(folder: Path, password: str, log: Path) -> None:
     secret.touch(mode=0o600)
     secret.write_text(password)
     if user:
+        folder.parent.chmod(0o711)  # to reach its own folder; what else is in it stays closed
         shutil.chown(new, user)
         shutil.chown(secret, user)
     initdb = [str(_bin() / "initdb"), "-D", str(new), "-U", USER, "--pwfile", str(secret)]
@@ -115,17 +116,17 @@ def _remove_stale_pid_file(folder: Path) -> None:
 
 
 @functools.cache
-def _disguise() -> tuple[str | None, list[str]]:
-    """Return the user to become and the command to put in front, so that we are not root."""
+def _disguise() -> tuple[str, list[str]]:
+    """Return the user to become ("" for none) and the command to put in front."""
     if os.geteuid() != 0:
-        return None, []
+        return "", []
     nobody = pwd.getpwnam(NOBODY)
     # A named user of that number must exist: initdb looks it up.
     prefix = ["unshare", "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}"]
     if shutil.which("unshare"):
         tried = subprocess.run([*prefix, "true"], check=False, capture_output=True)
         if tried.returncode == 0:
-            return None, prefix
+            return "", prefix
     return NOBODY, []
 
 

@@ -6,7 +6,6 @@ waits 0.2 s, doubled with each quick death to 10 s at most; 30 s of life make it
 
 import contextlib
 import os
-import pwd
 import signal
 import subprocess
 import threading
@@ -44,7 +43,7 @@ class Spec:
     ready_seconds: float = 60.0
     stop_seconds: float = 20.0
     inherited: tuple[int, ...] = ()
-    user: str | None = None
+    user: str = ""
     once: bool = False
 
 
@@ -142,15 +141,12 @@ class Process:
         with self.log.open("ab") as log:
             offset = log.tell()
             self._child = subprocess.Popen(
-                leashed(self.spec.command, self.spec.death_signal),
+                leashed(self.spec.command, self.spec.death_signal, self.spec.user),
                 env=self.spec.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 pass_fds=self.spec.inherited,
-                user=self.spec.user,
-                group=group_of(self.spec.user),
-                extra_groups=[] if self.spec.user else None,
             )
         self._life = Life(self._child.pid, self.log, offset)
         self._begun_at = now
@@ -193,11 +189,6 @@ class _Preparation(threading.Thread):
             self._prepare()
         except Exception as error:
             self.fault = f"cannot be prepared: {error}"
-
-
-def group_of(user: str | None) -> int | None:
-    """Return the number of the user's own group; None for None."""
-    return pwd.getpwnam(user).pw_gid if user else None
 
 
 def _ending(code: int) -> str:

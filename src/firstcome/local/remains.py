@@ -4,6 +4,8 @@ The leash has already signalled them; the next supervisor waits for them, and en
 not go. A pid counts only together with its birth time, so that no stranger is ever ended.
 """
 
+import contextlib
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from firstcome.local.folder import StackFolder, read_json, write_json
 if TYPE_CHECKING:
     import psutil
 
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS, POLL_SECONDS = 5.0, 0.02
 
 
 def record(folder: StackFolder, pids: Iterable[int]) -> None:
@@ -30,24 +32,28 @@ def record(folder: StackFolder, pids: Iterable[int]) -> None:
 
 def clear(folder: StackFolder) -> int:
     """Return once no child of an earlier supervisor is alive; how many there were."""
-    import psutil  # only where a stack runs
+    import psutil
 
-    left = [process for process in _recorded(folder) if process.is_running()]
-    _, stubborn = psutil.wait_procs(left, PATIENCE_SECONDS if left else 0)
-    for process in stubborn:
-        process.kill()
-    psutil.wait_procs(stubborn, PATIENCE_SECONDS if stubborn else 0)
+    found = len(_alive(folder))
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while left := _alive(folder):
+        if time.monotonic() > deadline:
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        time.sleep(POLL_SECONDS)
     folder.children.unlink(missing_ok=True)
-    return len(left)
+    return found
 
 
-def _recorded(folder: StackFolder) -> "list[psutil.Process]":
+def _alive(folder: StackFolder) -> "list[psutil.Process]":
     import psutil
 
     processes = []
     for pid, born in (read_json(folder.children) or {}).items():
         try:
             process = psutil.Process(int(pid))
+            # A zombie is dead; that nobody has waited for it yet is init's affair.
             if process.create_time() == born and process.status() != psutil.STATUS_ZOMBIE:
                 processes.append(process)
         except psutil.NoSuchProcess:
