@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from running import RunningStack, Told, eventually
 
 pytestmark = pytest.mark.acceptance

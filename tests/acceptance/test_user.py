@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+
 from running import RunningStack, Told
 
 pytestmark = pytest.mark.acceptance

@@ -232,10 +232,10 @@ async def test_load_asks_again_with_the_same_key_when_it_is_told_to() -> None:
     assert all(len(used) == 1 for used in keys.values())
 
 
-async def test_load_stops_asking_again_after_its_last_try() -> None:
+async def test_load_stops_asking_again_when_its_patience_ends() -> None:
     async with Shop(lambda asked: problem(503, "TEMPORARILY_UNAVAILABLE")).open() as shop:
         answers = await load(
-            shop, Crowd(users=4, campaigns=1, keyed=1.0), Arrivals("burst"), tries_max=2
+            shop, Crowd(users=4, campaigns=1, keyed=1.0), Arrivals("burst"), patience_seconds=1.5
         )
     assert len(shop.seen) == 8
     assert {CODES[code] for code in answers.code} == {"TEMPORARILY_UNAVAILABLE"}

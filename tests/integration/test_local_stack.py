@@ -16,6 +16,7 @@ import psutil
 import psycopg
 import pytest
 import redis
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from firstcome.local.folder import StackFolder
@@ -273,3 +274,23 @@ def test_root_without_user_namespaces_runs_postgres_as_nobody(stack: Local) -> N
         eventually("the end of the server", lambda: not alive([server]))
         assert local.run("down", "--wipe").returncode == 0
         assert not local.folder.exists()
+
+
+def test_three_brokers_lose_nothing_when_one_dies(tmp_path: Path) -> None:
+    local = Local(tmp_path / "three")
+    status = local.up("--brokers", "3")
+    admin = AdminClient({"bootstrap.servers": status["urls"]["kafka"]})
+    topic = NewTopic("kept", num_partitions=3, replication_factor=3)
+    admin.create_topics([topic])["kept"].result(30)
+    producer = Producer({"bootstrap.servers": status["urls"]["kafka"], "acks": "all"})
+    reports: list[object] = []
+    for number in range(300):
+        if number == 100:
+            os.kill(local.process("kafka-2")["pid"], signal.SIGKILL)
+        producer.produce("kept", str(number), on_delivery=lambda error, _: reports.append(error))
+        producer.poll(0)
+    assert producer.flush(60) == 0
+    assert reports == [None] * 300
+    eventually("its return", lambda: local.process("kafka-2")["state"] == "ready", 60)
+    assert local.process("kafka-2")["restarts"] == 1
+    assert local.run("down", "--wipe").returncode == 0

@@ -165,6 +165,8 @@ def test_recorder_lets_other_recorders_work_on_the_same_campaign(
             "SELECT 1 FROM campaigns WHERE campaign_id = %s FOR KEY SHARE", (campaign_id,)
         )
         recorded = recorder.record([batch(campaign_id, 1, ["a"]), batch(campaign_id, 2, ["a"])])
+        # It is still there: the recorder did not wait until the server had ended it.
+        other.execute("SELECT 1")
     assert (recorded.issued, recorded.cancelled) == (1, 1)
 
 

@@ -218,6 +218,9 @@ def test_public_key_verifies_its_own_algorithm_only(key: Any, algorithm: str, na
     assert tokens.verify(_segment({"alg": "none"}) + b"." + _segment(GOOD) + b".") is BAD_TOKEN
     assert tokens.verify(token[:-2]) is BAD_TOKEN
     other = "EdDSA" if algorithm == "RS256" else "RS256"
+    lying = _segment({"alg": other}) + b"." + _segment(GOOD)
+    signature = jwt.get_algorithm_by_name(algorithm).sign(lying, key)
+    assert tokens.verify(lying + b"." + _segment(signature)) is BAD_TOKEN
     renamed = _segment({"alg": other}) + b"." + token.partition(b".")[2]
     assert tokens.verify(renamed) is BAD_TOKEN
 

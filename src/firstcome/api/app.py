@@ -79,10 +79,9 @@ class _Head:
 
 def _refused_by_framework(_: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     if error.status_code == 405:
-        methods = sorted(set((error.headers or {}).get("allow", "").split(", ")))
-        return response(
-            refusal("METHOD_NOT_ALLOWED", None, f"allow: {', '.join(methods)}".encode())
-        )
+        known = set((error.headers or {}).get("allow", "").split(", "))
+        allowed = ", ".join(sorted(known | {"HEAD"} if "GET" in known else known))
+        return response(refusal("METHOD_NOT_ALLOWED", None, b"allow: " + allowed.encode()))
     if error.status_code == 413:
         # What is left of the body would be taken for the next request.
         answer = response(REPLIES["BODY_TOO_LARGE"])

@@ -9,6 +9,7 @@ import asyncio
 from typing import Any, TypeVar
 
 from litestar import Request, Response, get, post
+from litestar.exceptions import InternalServerException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, FromQuery
 
@@ -77,11 +78,17 @@ def handlers(parts: ApiParts) -> list[BaseRouteHandler]:
         responses=described(400, 401, 404, 409, 413, 415, 429, 503),
         tags=["issuances"],
     )
-    async def claim(request: Request[Any, Any, Any], campaign_id: FromPath[str]) -> Response[Issuance]:
+    async def claim(
+        request: Request[Any, Any, Any], campaign_id: FromPath[str]
+    ) -> Response[Issuance]:
         number = campaign_id_of(campaign_id.encode())
         if number is None:
             return response(REPLIES["CAMPAIGN_NOT_FOUND"])
-        body = await request.body()
+        try:
+            body = await request.body()
+        except InternalServerException:
+            # Litestar's word for a client that has gone; nobody reads this answer.
+            return response(REPLIES["REQUEST_TIMEOUT"])
         asker = _asker(parts, request, Route(b"POST", number, 0.0), body)
         if isinstance(asker, Reply):
             return response(asker)
@@ -99,7 +106,9 @@ def handlers(parts: ApiParts) -> list[BaseRouteHandler]:
         tags=["issuances"],
     )
     async def status(
-        request: Request[Any, Any, Any], campaign_id: FromPath[str], wait: FromQuery[str | None] = None
+        request: Request[Any, Any, Any],
+        campaign_id: FromPath[str],
+        wait: FromQuery[str | None] = None,
     ) -> Response[Issuance]:
         number = campaign_id_of(campaign_id.encode())
         if number is None:

@@ -150,7 +150,7 @@ class Load:
             return
 
     def answered(self, request: int, code: int, position: int, head: Head) -> None:
-        """Note an answer, or ask again where the user may: with a key, and not too often."""
+        """Note an answer, or ask again where the user may: with a key, and not for ever."""
         answers = self.answers
         if code == REQUESTED:
             if head.replayed:
@@ -158,10 +158,11 @@ class Load:
         elif code in ASK_AGAIN or code in IN_DOUBT:
             if code in IN_DOUBT:
                 answers.flags[request] |= DOUBTED
-            tries = answers.tries[request]
-            if code in ASK_AGAIN and self._keyed[request] and tries < self._plan.tries_max:
-                self._ask_again(request, head.retry_after or 1.0)
-                return
+            if code in ASK_AGAIN and self._keyed[request]:
+                due = time.monotonic() - self._start + (head.retry_after or 1.0)
+                if due - answers.scheduled[request] < self._plan.patience_seconds:
+                    self._ask_again(request, due)
+                    return
         self._final(request, code, position)
 
     def _final(self, request: int, code: int, position: int) -> None:
@@ -174,8 +175,9 @@ class Load:
         if not self._open:
             self._finished.set()
 
-    def _ask_again(self, request: int, pause: float) -> None:
-        self._due[request] = time.monotonic() - self._start + pause
+    def _ask_again(self, request: int, due: float) -> None:
+        self._due[request] = due
+        pause = due + self._start - time.monotonic()
         asyncio.get_running_loop().call_later(pause, self._again, request)
 
     def _again(self, request: int) -> None:

@@ -40,8 +40,8 @@ class Plan(msgspec.Struct, frozen=True):
     share: int = 0
     shares: int = 1
     timeout_seconds: float = 10.0
-    # With a Retry-After of some seconds, about the minute in which every claim becomes final.
-    tries_max: int = 15
+    # A user with a key asks again this long: the time in which every claim becomes final.
+    patience_seconds: float = 60.0
 
 
 class Said(msgspec.Struct, omit_defaults=True):

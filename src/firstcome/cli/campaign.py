@@ -8,10 +8,9 @@ and say so when it does not: the sweeper brings it there, as soon as it runs.
 import csv
 import getpass
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -23,18 +22,14 @@ from rich.table import Table
 
 from firstcome import postgres
 from firstcome.campaigns import KEEP, Campaigns, Time, Winner
+from firstcome.cli.beside import GATE_TIMEOUT_SECONDS, gate_follows, shown
 from firstcome.coupons import CouponCodes
-from firstcome.errors import GateUnavailable, InvalidSettings
+from firstcome.errors import InvalidSettings
 from firstcome.eventlog.admin import LogAdmin
-from firstcome.gate import register
-from firstcome.gate.session import GateSession
 from firstcome.model import Campaign, CampaignId, Engine
 from firstcome.settings import Settings
 
 app = typer.Typer(help="Make, look at and change campaigns.", no_args_is_help=True)
-
-GATE_TIMEOUT_SECONDS = 5.0
-GATE_PAUSE_SECONDS = 0.05
 
 Id = Annotated[int, typer.Argument(min=1, help="The campaign's number.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -43,26 +38,6 @@ OpensAt = Annotated[str | None, typer.Option("--opens-at", help="ISO 8601 with a
 ClosesAt = Annotated[
     str | None, typer.Option("--closes-at", help="ISO 8601 with a zone; '': none.")
 ]
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A campaign with what is left of it, as the gate says, else as the rows say."""
-
-    campaign_id: int
-    name: str
-    engine: str
-    state: str
-    stock: int
-    stock_left: int
-    stock_left_by: str
-    opens_at: datetime | None
-    closes_at: datetime | None
-    epoch: int
-    version: int
-    issued: int
-    under_review: int
-    cancelled: int
 
 
 @app.command()
@@ -107,11 +82,11 @@ def list_all(json: Json = False) -> None:
 def show(campaign_id: Id, json: Json = False) -> None:
     """Show one campaign, with what is left and what became of its claims."""
     settings = Settings.load()
-    shown = _shown(settings, CampaignId(campaign_id))
+    found = shown(_campaigns(settings), settings.redis, CampaignId(campaign_id))
     if json:
-        _print_json(asdict(shown))
+        _print_json(asdict(found))
         return
-    for field, value in asdict(shown).items():
+    for field, value in asdict(found).items():
         print(f"{field:14} {'' if value is None else value}")
 
 
@@ -236,38 +211,9 @@ def _changed_time(text: str | None, option: str) -> Time:
     return KEEP if text is None else _time(text, option)
 
 
-def _shown(settings: Settings, campaign_id: CampaignId) -> Shown:
-    campaigns = _campaigns(settings)
-    campaign, counts = campaigns.show(campaign_id), campaigns.counts(campaign_id)
-    left, by = campaign.position_limit - counts.position_last, "database"
-    try:
-        with GateSession.open(settings.redis) as session:
-            gate = register.read(session, campaign_id)
-        if gate.epoch is not None:
-            left, by = gate.position_limit - gate.position_last, "gate"
-    except GateUnavailable as error:
-        _warn(f"the gate cannot be asked ({error}): stock_left is what the rows say")
-    return Shown(
-        campaign.campaign_id,
-        campaign.name,
-        campaign.engine,
-        campaign.state,
-        campaign.stock,
-        left,
-        by,
-        campaign.opens_at,
-        campaign.closes_at,
-        campaign.epoch,
-        campaign.version,
-        counts.issued,
-        counts.under_review,
-        counts.cancelled,
-    )
-
-
 def _print_changed(settings: Settings, campaign: Campaign, json: bool) -> None:
     """Print the campaign, once the gate has followed or the wait for it is over."""
-    followed = _gate_follows(settings, campaign)
+    followed = gate_follows(settings.redis, campaign)
     if not followed:
         _warn(
             f"campaign {campaign.campaign_id} is changed, but its gate does not show it after "
@@ -280,25 +226,6 @@ def _print_changed(settings: Settings, campaign: Campaign, json: bool) -> None:
             f"campaign {campaign.campaign_id} {campaign.name!r}: {campaign.state}, "
             f"stock {campaign.stock:,}, engine {campaign.engine}"
         )
-
-
-def _gate_follows(settings: Settings, campaign: Campaign) -> bool:
-    """Wait until the gate is open at this version or a later one; False: not in time."""
-    deadline = time.monotonic() + GATE_TIMEOUT_SECONDS
-    while True:
-        try:
-            with GateSession.open(settings.redis) as session:
-                while True:
-                    gate = register.read(session, campaign.campaign_id)
-                    if gate.epoch is not None and gate.version >= campaign.version:
-                        return True
-                    if time.monotonic() > deadline:
-                        return False
-                    time.sleep(GATE_PAUSE_SECONDS)
-        except GateUnavailable:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(GATE_PAUSE_SECONDS)
 
 
 def _write_csv(file: TextIO, winners: Iterator[Winner]) -> int:

@@ -4,9 +4,9 @@ Path: issuance.intake -> [eventlog.kafka] -> issuance.recorder
 
 A record counts as appended when its delivery report says so, and only then. A
 report of failure proves nothing: the record may be in the log all the same.
-Only a refusal by append() itself is certain. While a record has waited too long
-for its report the broker counts as away; it is back when nothing old is owed
-and a heartbeat, appended later, was acknowledged.
+Only a refusal by append() itself is certain. The broker counts as away from when a
+record has waited too long for its report, or has failed; it is back when nothing
+old is owed and a heartbeat, appended later, was acknowledged.
 
 Everything runs on the event loop: while reports are owed, librdkafka is polled
 once a millisecond, which costs the same as a thread and needs no hand-over.
@@ -124,7 +124,7 @@ class Appender:
             await asyncio.gather(self._task, return_exceptions=True)
         until = monotonic() + timeout_seconds
         while self._owed and monotonic() < until:
-            self._producer.poll(0)
+            self._serve()
             await asyncio.sleep(POLL_SECONDS)
         return len(self._owed)
 
@@ -135,21 +135,28 @@ class Appender:
         )
 
     def _poll(self) -> None:
-        self._producer.poll(0)
+        self._serve()
         if self._owed:
             asyncio.get_running_loop().call_later(POLL_SECONDS, self._poll)
         else:
             self._polling = False
 
+    def _serve(self) -> None:
+        try:
+            self._producer.poll(0)
+        except Exception:
+            # Whatever a callback met, reports go on being served.
+            log.exception("kafka_poll_failed")
+
     def _reported(self, sequence: int, error: KafkaError | None, _: Message) -> None:
         owed = self._owed.pop(sequence, None)
-        if error is None and self.is_away and sequence > self._heartbeat_needed:
+        if error is not None:
+            # librdkafka has tried for long, or knows that trying is no use.
+            self._go_away(error.str())
+        elif self.is_away and sequence > self._heartbeat_needed:
             self._maybe_back()
         if owed is not None:
-            try:
-                owed[1](error is None)
-            except Exception:
-                log.exception("delivery_report_mishandled")
+            _tell(owed[1], delivered=error is None)
 
     def _error(self, error: KafkaError) -> None:
         log.warning("kafka_error", code=error.name(), reason=error.str(), fatal=error.fatal())
@@ -157,9 +164,10 @@ class Appender:
             # Nothing can be appended through this instance any more. What it still owed is
             # unknown; a new one takes over.
             self._producer = self._new_producer()
-            for _, report in self._owed.values():
-                report(False)
-            self._owed.clear()
+            owed, self._owed = self._owed, {}
+            self._go_away(error.str())
+            for _, report in owed.values():
+                _tell(report, delivered=False)
 
     async def _watch(self) -> None:
         while True:
@@ -167,20 +175,35 @@ class Appender:
             await asyncio.sleep(WATCH_SECONDS)
 
     def _watch_once(self) -> None:
-        self._producer.poll(0)
+        self._serve()
         now = monotonic()
-        if not self.is_away and self.oldest_seconds() > self._intake.away_after_seconds:
-            self.is_away = True
-            self._heartbeat_needed = self._sequence
-            log.error("broker_away", reports_owed=len(self._owed))
-            self._on_away()
+        if self.oldest_seconds() > self._intake.away_after_seconds:
+            self._go_away("no acknowledgement in time")
         if now - self._appended_at >= self._intake.heartbeat_seconds:
             try:
                 self.append(b"", lambda _: None)
             except LogUnavailable as error:
                 log.warning("heartbeat_refused", reason=str(error))
 
+    def _go_away(self, reason: str) -> None:
+        if self.is_away:
+            return
+        self.is_away = True
+        self._heartbeat_needed = self._sequence
+        log.error("broker_away", reports_owed=len(self._owed), reason=reason)
+        try:
+            self._on_away()
+        except Exception:
+            log.exception("absence_mishandled")
+
     def _maybe_back(self) -> None:
         if self.oldest_seconds() <= self._intake.away_after_seconds:
             self.is_away = False
             log.info("broker_back")
+
+
+def _tell(report: Report, *, delivered: bool) -> None:
+    try:
+        report(delivered)
+    except Exception:
+        log.exception("delivery_report_mishandled")

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import hiredis
 
-from firstcome.errors import InvalidSettings
+from firstcome.errors import GateUnavailable, InvalidSettings
 from firstcome.gate.scripts import SCRIPTS
 
 Command = tuple[str | bytes | int | float, ...]
@@ -69,3 +69,14 @@ def info(reply: object) -> dict[str, str]:
     """Return the fields of a reply to INFO."""
     text = reply.decode() if isinstance(reply, bytes) else str(reply)
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+
+def run_id_in(server: dict[str, str]) -> str:
+    """Return what names one life of the server. Raises GateUnavailable where it is kept secret."""
+    if run_id := server.get("run_id"):
+        return run_id
+    raise GateUnavailable(
+        "INFO server tells no run_id, without which a restarted Redis cannot be told from the one "
+        "before; nobody is admitted: allow the user of redis.url to see it",
+        certain=True,
+    )

@@ -22,6 +22,7 @@ class Batcher(Generic[Item]):
         self._queue_max = queue_max
         self._queue: deque[Item] = deque()
         self._under_way = False
+        self._sending = False
         self._loop = asyncio.get_running_loop()
 
     def __len__(self) -> int:
@@ -36,31 +37,35 @@ class Batcher(Generic[Item]):
         if not self._under_way:
             self._under_way = True
             # After everything that this turn of the event loop brings in.
-            self._loop.call_soon(self._next)
+            self._loop.call_soon(self.finished)
         return True
 
     def finished(self) -> None:
         """The batch under way is dealt with; send the next one if anything waits."""
-        if self._queue:
-            self._next()
-        else:
-            self._under_way = False
+        self._under_way = False
+        # A loop, not a call from within `send`: a refused batch is dealt with before `send`
+        # returns, and the queue may be deeper than the stack.
+        if self._sending:
+            return
+        self._sending = True
+        try:
+            while self._queue and not self._under_way:
+                self._under_way = True
+                self._send(self._take())
+        except BaseException:
+            self._under_way = False  # one batch is lost with its fault, not all that follow
+            raise
+        finally:
+            self._sending = False
 
     def put_back(self, batch: list[Item]) -> None:
         """Return a batch unsent, in its place; `finished` sends it again."""
         self._queue.extendleft(reversed(batch))
 
-    def take_all(self) -> list[Item]:
-        """Remove and return everything that waits."""
-        waiting = list(self._queue)
-        self._queue.clear()
-        return waiting
-
-    def _next(self) -> None:
+    def _take(self) -> list[Item]:
         queue = self._queue
-        if not queue:
-            self._under_way = False
-        elif len(queue) <= self._batch_max:
-            self._send(self.take_all())
-        else:
-            self._send([queue.popleft() for _ in range(self._batch_max)])
+        if len(queue) > self._batch_max:
+            return [queue.popleft() for _ in range(self._batch_max)]
+        batch = list(queue)
+        queue.clear()
+        return batch

@@ -17,7 +17,7 @@ from typing import NamedTuple, cast
 import hiredis
 
 from firstcome.errors import GateUnavailable
-from firstcome.gate.address import Address, Command, info, introduction, pack, parse
+from firstcome.gate.address import Address, Command, info, introduction, pack, parse, run_id_in
 from firstcome.gate.scripts import SCRIPTS
 from firstcome.logs import get_logger
 from firstcome.settings import RedisSettings
@@ -37,11 +37,12 @@ class _Sent(NamedTuple):
 class _Wire(asyncio.Protocol):
     """One TCP connection: bytes out, replies in, matched by order."""
 
-    def __init__(self, on_lost: Callable[[], None]) -> None:
+    def __init__(self, on_lost: Callable[["_Wire"], None]) -> None:
         self._reader = hiredis.Reader()
         self._on_lost = on_lost
         self._transport: asyncio.WriteTransport | None = None
         self.sent: deque[_Sent] = deque()
+        self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.WriteTransport, transport)
@@ -74,7 +75,8 @@ class _Wire(asyncio.Protocol):
         self.send(command.repeat, command.due, command.on_reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._on_lost()
+        self._on_lost(self)
+        self.lost.set()
         lost = GateUnavailable(f"the connection to Redis was lost: {exc or 'closed'}")
         while self.sent:
             _tell(self.sent.popleft(), lost)
@@ -104,7 +106,6 @@ class GateConnection:
         self._address: Address = parse(settings.url.get_secret_value())
         self._on_connected = on_connected
         self._wire: _Wire | None = None
-        self._lost = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.run_id: str | None = None
 
@@ -119,7 +120,7 @@ class GateConnection:
             await asyncio.gather(self._task, return_exceptions=True)
         if self._wire is not None:
             self._wire.abort()
-            await asyncio.wait_for(self._lost.wait(), 1)
+            await asyncio.wait_for(self._wire.lost.wait(), 1)
 
     def call(self, command: Command, on_reply: Reply) -> None:
         """Send one command; without a connection, or with too many under way, refuse it."""
@@ -161,7 +162,6 @@ class GateConnection:
 
     async def _connect(self) -> None:
         loop, address = asyncio.get_running_loop(), self._address
-        self._lost = asyncio.Event()
         async with asyncio.timeout(self._settings.connect_timeout_seconds):
             if address.path is not None:
                 _, wire = await loop.create_unix_connection(self._new_wire, address.path)
@@ -173,13 +173,11 @@ class GateConnection:
             self.run_id = await self._introduce(wire)
 
     def _new_wire(self) -> _Wire:
-        lost = self._lost
+        return _Wire(self._on_wire_lost)
 
-        def on_lost() -> None:
+    def _on_wire_lost(self, wire: _Wire) -> None:
+        if wire is self._wire:  # not one that was given up before this one
             self.run_id = None  # refuse at once: nothing written from here on would be answered
-            lost.set()
-
-        return _Wire(on_lost)
 
     async def _introduce(self, wire: _Wire) -> str:
         commands = introduction(self._address)
@@ -197,18 +195,18 @@ class GateConnection:
         last = await done
         if isinstance(last, Exception):
             raise GateUnavailable(f"Redis refused the connection: {last}", certain=True)
-        return info(last)["run_id"]
+        return run_id_in(info(last))
 
     async def _watch(self) -> None:
         """Return when the connection is lost, or end it when the oldest command is overdue."""
         wire = self._wire
         assert wire is not None  # noqa: S101
-        while not self._lost.is_set():
+        while not wire.lost.is_set():
             if wire.sent and wire.sent[0].due < monotonic():
                 log.warning("redis_call_timed_out", calls_in_flight=len(wire.sent))
                 self.run_id = None
                 wire.abort()
             try:
-                await asyncio.wait_for(self._lost.wait(), WATCH_SECONDS)
+                await asyncio.wait_for(wire.lost.wait(), WATCH_SECONDS)
             except TimeoutError:
                 continue

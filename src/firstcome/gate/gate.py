@@ -22,12 +22,14 @@ from firstcome.errors import GateUnavailable
 from firstcome.gate import keys
 from firstcome.gate.batcher import Batcher
 from firstcome.gate.connection import GateConnection
+from firstcome.logs import get_logger
 from firstcome.model import Answer, CampaignId, UserId
 from firstcome.settings import IntakeSettings
 
 SHUT_SECONDS = 0.1  # a gate that was shut is not asked again sooner
 ABSENT_SECONDS = 1.0  # nor one that does not exist
 ENTRANCES_MAX = 10_000  # campaigns remembered, so that asking for invented ones costs no memory
+log = get_logger()
 
 
 class AskedClaim(NamedTuple):
@@ -57,6 +59,7 @@ class Epoch(NamedTuple):
 
     number: int
     field: str
+    run_id: str
     buckets: int
     journal: str
     settled: str
@@ -142,8 +145,15 @@ class Gate:
             if entrance.epoch is None and not entrance.claims and not entrance.statuses:
                 del self._entrances[campaign_id]
 
-    def _ask_claims(self, entrance: _Entrance, batch: list[AskedClaim]) -> None:
+    def _epoch_now(self, entrance: _Entrance) -> Epoch | None:
         epoch = entrance.epoch
+        if epoch is not None and epoch.run_id != self._connection.run_id:
+            # A restarted server may have kept its gate and lost the last places that it gave.
+            entrance.epoch = epoch = None
+        return epoch
+
+    def _ask_claims(self, entrance: _Entrance, batch: list[AskedClaim]) -> None:
+        epoch = self._epoch_now(entrance)
         if epoch is None:
             self._without_epoch(
                 entrance,
@@ -198,15 +208,17 @@ class Gate:
         failure: Failure,
         sent_at: float = 0.0,
     ) -> None:
-        self._on_verdicts(Verdicts(entrance.campaign_id, 0, batch, [], failure, sent_at, 0.0))
-        entrance.claims.finished()
+        try:
+            self._on_verdicts(Verdicts(entrance.campaign_id, 0, batch, [], failure, sent_at, 0.0))
+        finally:
+            entrance.claims.finished()
 
     def _return_claims(self, entrance: _Entrance, batch: list[AskedClaim]) -> None:
         entrance.claims.put_back(batch)
         entrance.claims.finished()
 
     def _ask_statuses(self, entrance: _Entrance, batch: list[AskedStatus]) -> None:
-        epoch = entrance.epoch
+        epoch = self._epoch_now(entrance)
         if epoch is None:
             self._without_epoch(
                 entrance,
@@ -232,14 +244,14 @@ class Gate:
             self._stale(entrance, epoch, partial(self._return_statuses, entrance, batch))
         else:
             for asked, value in zip(batch, reply, strict=True):
-                asked.reply(value)
+                _tell(asked, value)
             entrance.statuses.finished()
 
     def _statuses_failed(
         self, entrance: _Entrance, batch: list[AskedStatus], failure: Failure
     ) -> None:
         for asked in batch:
-            asked.reply(failure)
+            _tell(asked, failure)
         entrance.statuses.finished()
 
     def _return_statuses(self, entrance: _Entrance, batch: list[AskedStatus]) -> None:
@@ -284,13 +296,14 @@ class Gate:
             self._remember(entrance, Failure(certain=True), SHUT_SECONDS)
         elif reply[0] is None:
             self._remember(entrance, Failure(certain=True, absent=True), ABSENT_SECONDS)
-        elif (number := self._valid(reply[0])) is None:
+        elif (number := self._valid(reply[0])) is None or reply[1] is None:
             self._remember(entrance, Failure(certain=True), SHUT_SECONDS)
         else:
             campaign_id = entrance.campaign_id
             entrance.epoch = Epoch(
                 number,
                 reply[0].decode(),
+                self._connection.run_id or "",
                 int(reply[1]),
                 keys.journal(campaign_id, number),
                 keys.settled(campaign_id, number),
@@ -315,6 +328,13 @@ def _failure(reply: object) -> Failure:
     if isinstance(reply, GateUnavailable):
         return Failure(certain=reply.certain)
     return Failure(certain=isinstance(reply, hiredis.ReplyError))
+
+
+def _tell(asked: AskedStatus, value: "int | Failure") -> None:
+    try:
+        asked.reply(value)
+    except Exception:
+        log.exception("status_mishandled")
 
 
 def _resolve(future: "asyncio.Future[object]", reply: object) -> None:

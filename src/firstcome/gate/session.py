@@ -14,7 +14,7 @@ import hiredis
 
 from firstcome.errors import GateUnavailable
 from firstcome.gate import keys
-from firstcome.gate.address import Address, info, introduction, pack, parse
+from firstcome.gate.address import Address, info, introduction, pack, parse, run_id_in
 from firstcome.gate.scripts import SCRIPTS
 from firstcome.model import CampaignId
 from firstcome.settings import RedisSettings
@@ -37,7 +37,8 @@ class GateSession:
         """Connect, authenticate, load the scripts. Raises GateUnavailable."""
         address = parse(settings.url.get_secret_value())
         try:
-            session = cls(_connect(address, settings.connect_timeout_seconds))
+            link = _connect(address, settings.connect_timeout_seconds)
+            session = cls(link)
             replies = session.pipeline(introduction(address))
         except OSError as error:
             raise GateUnavailable(f"Redis cannot be reached: {error}", certain=True) from error
@@ -46,9 +47,16 @@ class GateSession:
                 session.close()
                 raise GateUnavailable(f"Redis refused the connection: {reply}", certain=True)
         server = info(replies[-1])
-        session.run_id = server["run_id"]
+        session.run_id = run_id_in(server)
         session.uptime_seconds = int(server["uptime_in_seconds"])
+        link.settimeout(settings.call_timeout_seconds)
         return session
+
+    def was_replica(self) -> bool:
+        """Whether this server may hold the keys of a master that worked beside it."""
+        replication = info(self.call("INFO", "replication"))
+        is_master = replication.get("role") == "master"
+        return not is_master or replication.get("second_repl_offset") != "-1"
 
     def call(self, *args: Argument) -> object:
         """Return the reply. Raises GateUnavailable: a refusal is certain, silence is not."""

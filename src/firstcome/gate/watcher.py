@@ -14,17 +14,21 @@ from typing import NamedTuple
 
 from firstcome.gate import keys
 from firstcome.gate.connection import GateConnection
+from firstcome.logs import get_logger
 from firstcome.model import SETTLED, CampaignId, Status
 
 TICK_SECONDS = 0.02
 CHUNK_POSITIONS = 16_384  # 4 KiB of bits
 CHUNKS_MAX = 64  # reads of one tick
+DEADLINES_KEPT = 1000  # of waiters who were told, before they are cleared away
 Told = Callable[[Status], None]
 Chunk = tuple[CampaignId, int, int]
+log = get_logger()
 
 
 class _Waiter(NamedTuple):
     position: int
+    deadline: float
     told: Told
 
 
@@ -36,6 +40,7 @@ class SettledWatcher:
         self._waiters_max = waiters_max
         self._chunks: dict[Chunk, dict[int, _Waiter]] = {}
         self._deadlines: list[tuple[float, int, Chunk]] = []
+        self._reading: set[Chunk] = set()
         self._sequence = 0
         self._timer: asyncio.TimerHandle | None = None
         self._count = 0
@@ -56,7 +61,7 @@ class SettledWatcher:
             return
         self._sequence += 1
         chunk = (campaign_id, epoch, position // CHUNK_POSITIONS)
-        self._chunks.setdefault(chunk, {})[self._sequence] = _Waiter(position, told)
+        self._chunks.setdefault(chunk, {})[self._sequence] = _Waiter(position, deadline, told)
         heapq.heappush(self._deadlines, (deadline, self._sequence, chunk))
         self._count += 1
         if self._timer is None:
@@ -80,6 +85,9 @@ class SettledWatcher:
         for chunk in list(self._chunks)[:CHUNKS_MAX]:
             # Moved to the end: with more chunks than reads, each has its turn.
             self._chunks[chunk] = self._chunks.pop(chunk)
+            if chunk in self._reading:
+                continue  # a slow Redis is not asked twice
+            self._reading.add(chunk)
             campaign_id, epoch, number = chunk
             start = number * CHUNK_POSITIONS // 4
             self._connection.call(
@@ -91,11 +99,23 @@ class SettledWatcher:
                 ),
                 partial(self._read, chunk),
             )
+        self._forget_deadlines()
         self._timer = (
             asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick) if self._count else None
         )
 
+    def _forget_deadlines(self) -> None:
+        """Drop those of waiters who were told: most are told long before their deadline."""
+        if len(self._deadlines) > 2 * self._count + DEADLINES_KEPT:
+            self._deadlines = [
+                (waiter.deadline, sequence, chunk)
+                for chunk, waiters in self._chunks.items()
+                for sequence, waiter in waiters.items()
+            ]
+            heapq.heapify(self._deadlines)
+
     def _read(self, chunk: Chunk, reply: object) -> None:
+        self._reading.discard(chunk)
         if not isinstance(reply, bytes):
             return  # the next tick asks again, until the deadline
         start = chunk[2] * CHUNK_POSITIONS
@@ -114,4 +134,7 @@ class SettledWatcher:
         self._count -= 1
         if not waiters:
             self._chunks.pop(chunk, None)
-        waiter.told(status)
+        try:
+            waiter.told(status)
+        except Exception:
+            log.exception("settled_mishandled")

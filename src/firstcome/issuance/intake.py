@@ -27,6 +27,7 @@ from firstcome.model import (
     CampaignId,
     CampaignState,
     Outcome,
+    Position,
     Status,
     UserId,
     Verdict,
@@ -115,7 +116,7 @@ class Intake:
             elif verdict in (Verdict.REPLAYED, Verdict.DUPLICATE):
                 self._held(verdicts, value, reply)
             else:
-                reply(REFUSALS[Verdict(verdict)])
+                _say(reply, REFUSALS[Verdict(verdict)])
         if users:
             event = events.IssuanceRequested(
                 verdicts.campaign_id,
@@ -145,15 +146,15 @@ class Intake:
             return
         answer = UNAVAILABLE if failure.certain else UNKNOWN
         for claim in verdicts.claims:
-            claim.reply(answer)
+            _say(claim.reply, answer)
 
     def _held(self, verdicts: Verdicts, value: int, reply: Reply) -> None:
         """Answer a user who holds a place already."""
         position, status = value >> 5, SETTLED[value >> 3 & 3]
         if status is Status.CANCELLED:
-            reply(UNAVAILABLE)  # the place is about to be released; the next try is a new claim
+            _say(reply, UNAVAILABLE)  # the place is about to be released; the next try is a new claim
         elif value & 7 == Verdict.DUPLICATE:
-            reply(Answer(Outcome.DUPLICATE, position, status))
+            _say(reply, Answer(Outcome.DUPLICATE, position, status))
         elif status is Status.REQUESTED:
             self._watcher.watch(
                 verdicts.campaign_id,
@@ -176,6 +177,10 @@ class Intake:
         except LogUnavailable as error:
             log.warning("append_refused", claims=len(replies), reason=str(error))
             self._spawn(self._compensate(owed))
+            return
+        if self._appender.is_away:
+            # It went away while the claims were at the gate; they are on their way all the same.
+            _answer(owed, promised=False)
             return
         self._owed[sequence] = owed
         if self._expiry is None:
@@ -211,6 +216,9 @@ class Intake:
             campaign = await self._directory.get(campaign_id)
         except DatabaseUnavailable:
             outcome = Outcome.UNAVAILABLE
+        except Exception:
+            log.exception("absence_unexplained")
+            outcome = Outcome.UNAVAILABLE
         else:
             if campaign is None:
                 outcome = Outcome.NOT_FOUND
@@ -219,27 +227,39 @@ class Intake:
             else:
                 outcome = Outcome.UNAVAILABLE
         for claim in claims:
-            claim.reply(Answer(outcome))
+            _say(claim.reply, Answer(outcome))
 
     async def _compensate(self, owed: _Owed) -> None:
         """Cancel by insert what was certainly not appended; the mirror then releases the users."""
-        cancelled = await self._compensation.cancel(owed.event)
+        cancelled: frozenset[Position] = frozenset()
+        try:
+            cancelled = await self._compensation.cancel(owed.event)
+        except Exception:
+            log.exception("compensation_broke")
         for position, reply in enumerate(owed.replies, owed.event.first_position):
-            reply(UNAVAILABLE if position in cancelled else UNKNOWN)
+            _say(reply, UNAVAILABLE if position in cancelled else UNKNOWN)
 
 
 def _answer(owed: _Owed, *, promised: bool) -> None:
     if not promised:
         for reply in owed.replies:
-            reply(UNKNOWN)
+            _say(reply, UNKNOWN)
         return
     for position, reply in enumerate(owed.replies, owed.event.first_position):
-        reply(Answer(Outcome.REQUESTED, position, Status.REQUESTED))
+        _say(reply, Answer(Outcome.REQUESTED, position, Status.REQUESTED))
 
 
 def _replay(reply: Reply, position: int, status: Status) -> None:
     """Say yes again only to what is ISSUED: this process may not know whether it was promised."""
     if status is Status.ISSUED:
-        reply(Answer(Outcome.REQUESTED, position, Status.REQUESTED, replayed=True))
+        _say(reply, Answer(Outcome.REQUESTED, position, Status.REQUESTED, replayed=True))
     else:
-        reply(UNAVAILABLE if status is Status.CANCELLED else UNKNOWN)
+        _say(reply, UNAVAILABLE if status is Status.CANCELLED else UNKNOWN)
+
+
+def _say(reply: Reply, answer: Answer) -> None:
+    """Answer one claim; its trouble must not cost its neighbours their answers."""
+    try:
+        reply(answer)
+    except Exception:
+        log.exception("answer_mishandled")

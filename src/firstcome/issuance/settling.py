@@ -43,8 +43,10 @@ class Settling:
         On failure the ranges are kept for the next call, up to a bound.
         """
         self._owed.merge(settled)
+        if self._session is None and self._clock() < self._open_again_at:
+            return
         ranges = self._owed.coalesced()
-        if not ranges or (self._session is None and self._clock() < self._open_again_at):
+        if not ranges:
             return
         try:
             self._write(ranges)

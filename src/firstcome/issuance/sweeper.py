@@ -105,7 +105,7 @@ class Sweeper:
             self.close()
             log.warning("sweep_interrupted", reason=str(error))
         except RecordingStopped as error:
-            log.error("sweep_stopped", reason=str(error))
+            log.error("rebuild_stopped", reason=str(error))
         return Swept()
 
     def close(self) -> None:
@@ -122,15 +122,16 @@ class Sweeper:
             campaigns = [Campaign(*row) for row in connection.execute(_GATED)]
         gates = register.read_all(session, [each.campaign_id for each in campaigns])
         stale = [each for each in campaigns if self._needs_rebuild(each, gates[each.campaign_id])]
-        rebuilt = self._rebuild(stale) if stale else 0
         healthy = [each for each in campaigns if each not in stale]
         mirrored = sum(
             mirror(connection, session, each, gates[each.campaign_id]) for each in healthy
         )
-        if monotonic() - self._swept_at < self._settings.tick_seconds:
-            return Swept(mirrored=mirrored, rebuilt=rebuilt)
-        self._swept_at = monotonic()
-        trimmed, recorded = self._sweep(session, healthy, gates)
+        trimmed = recorded = 0
+        if monotonic() - self._swept_at >= self._settings.tick_seconds:
+            self._swept_at = monotonic()
+            trimmed, recorded = self._sweep(session, healthy, gates)
+        # Last: it may wait for long, or fail again and again; healthy gates must not feel that.
+        rebuilt = self._rebuild(stale) if stale else 0
         return Swept(mirrored, trimmed, recorded, rebuilt)
 
     def _links(self) -> tuple[postgres.Connection, GateSession]:
@@ -207,7 +208,11 @@ class Sweeper:
     def _record(self, session: GateSession, due: list[Batch]) -> int:
         if not due:
             return 0
-        recorded = self._recorder.record(due)
+        try:
+            recorded = self._recorder.record(due)
+        except RecordingStopped as error:
+            log.error("sweep_stopped", reason=str(error))
+            return 0
         settle(session, recorded)
         claims = sum(len(batch.event.users) for batch in due)
         log.warning(

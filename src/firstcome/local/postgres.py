@@ -79,14 +79,13 @@ def _prepare(folder: Path, password: str, log: Path) -> None:
         shutil.chown(new, user)
         shutil.chown(secret, user)
     initdb = [str(_bin() / "initdb"), "-D", str(new), "-U", USER, "--pwfile", str(secret)]
-    initdb += ["--auth=scram-sha-256", "--locale=C", "-E", "UTF8", "--no-sync", "--no-instructions"]
+    initdb += ["--auth=scram-sha-256", "--locale=C", "-E", "UTF8", "--no-instructions"]
     try:
         commands.run([*prefix, *initdb], log, user=user)
     finally:
         secret.unlink()
     single = [str(_bin() / "postgres"), "--single", "-D", str(new), "postgres"]
     commands.run([*prefix, *single], log, given=f"CREATE DATABASE {DATABASE};\n", user=user)
-    os.sync()  # once, instead of a sync per file
     new.rename(folder)
 
 

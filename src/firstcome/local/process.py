@@ -40,7 +40,7 @@ class Spec:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL
-    ready_seconds: float = 60.0
+    ready_seconds: float = 120.0
     stop_seconds: float = 20.0
     inherited: tuple[int, ...] = ()
     user: str = ""

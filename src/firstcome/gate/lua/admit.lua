@@ -65,7 +65,7 @@ for i = 3, #ARGV, 3 do
         local verdict = (attempt ~= 0 and attempt == winner) and REPLAYED or DUPLICATE
         local settled = 0
         if not mine[user] then
-            settled = redis.call("BITFIELD", KEYS[3], "GET", "u2", "#" .. position)[1]
+            settled = redis.call("BITFIELD_RO", KEYS[3], "GET", "u2", "#" .. position)[1]
         end
         reply = position * 32 + settled * 8 + verdict
     elseif admitted < free then
