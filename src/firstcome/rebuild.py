@@ -17,8 +17,8 @@ from time import monotonic, time
 from typing import NamedTuple, Protocol
 
 from firstcome import postgres
-from firstcome.campaigns.rows import campaign_of
-from firstcome.errors import LogUnavailable
+from firstcome.campaigns.rows import campaign_of, found
+from firstcome.errors import DatabaseUnavailable, LogUnavailable, RecordingStopped
 from firstcome.eventlog.admin import Offsets
 from firstcome.gate import keys, register
 from firstcome.gate.journal import Journal
@@ -34,6 +34,7 @@ _QUERIES = postgres.queries("rebuild")
 ROWS = 20_000  # read and loaded at a time
 JOURNAL_CLAIMS = 5000
 POLL_SECONDS = 0.05  # how often recorders are asked whether they are there
+STUCK_SECONDS = 30.0  # a rebuild that asks the database nothing for so long makes room for another
 GRACE_SECONDS = 1.0  # beyond D: for the clock, and for a record on its way to the broker
 Progress = Callable[[str], None]
 
@@ -82,7 +83,9 @@ class Rebuild:
     def run_once(self, campaigns: Sequence[Campaign]) -> int:
         """Rebuild the gates of these campaigns; return how many are open again.
 
-        Raises GateUnavailable, DatabaseUnavailable or LogUnavailable: then try again.
+        Leaves those alone whose epoch is not the one given here any more: somebody else was
+        quicker. Raises GateUnavailable, DatabaseUnavailable, LogUnavailable or RecordingStopped,
+        after it has opened what it could: then try again.
         """
         started = monotonic()
         connect = postgres.Timeouts(
@@ -112,19 +115,45 @@ class Rebuild:
         connection: postgres.Connection,
         campaigns: Sequence[Campaign],
     ) -> int:
-        shut = [self._shut(session, connection, campaign) for campaign in campaigns]
+        shut = [
+            self._shut(session, connection, campaign)
+            for campaign in campaigns
+            if self._is_current(connection, campaign)
+        ]
         # Only what never had a gate certainly has nothing under way.
         under_way = [each for each in shut if each.campaign.epoch > 0]
         if under_way:
             self._wait_for_recorders(connection, under_way)
+        opened, failure = 0, None
         for each in shut:
-            self._record_journal(session, each.campaign)
-        return sum(self._renew(session, connection, each) for each in shut)
+            try:
+                self._record_journal(session, connection, each.campaign)
+                opened += self._renew(session, connection, each)
+            except (DatabaseUnavailable, RecordingStopped) as error:
+                # The other gates must not stay shut for this one.
+                log.error(
+                    "rebuild_failed", campaign_id=each.campaign.campaign_id, reason=str(error)
+                )
+                if connection.closed:
+                    raise
+                failure = error
+        if failure is not None:
+            raise failure
+        return opened
 
     def _is_alone(self, connection: postgres.Connection) -> bool:
         with postgres.transaction(connection):
+            values = {
+                "idle": f"{STUCK_SECONDS}s",
+                "idle_in_transaction": f"{self._settings.postgres.transaction_timeout_seconds}s",
+            }
+            connection.execute(_QUERIES["mortal"], values)
             row = connection.execute(_QUERIES["alone"]).fetchone()
         return bool(row and row[0])
+
+    def _is_current(self, connection: postgres.Connection, campaign: Campaign) -> bool:
+        with postgres.transaction(connection):
+            return found(connection, "show", campaign.campaign_id).epoch == campaign.epoch
 
     def _shut(
         self, session: GateSession, connection: postgres.Connection, campaign: Campaign
@@ -135,20 +164,21 @@ class Rebuild:
         token = f"{register.SHUT}{since:.3f}:{token_hex(8)}"
         register.shut(session, campaign.campaign_id, token)
         with postgres.transaction(connection):
-            query = postgres.queries("campaigns")["show"]
-            row = connection.execute(query, {"campaign_id": campaign.campaign_id}).fetchone()
+            fresh = found(connection, "show", campaign.campaign_id)
         self._progress(f"campaign {campaign.campaign_id}: gate shut")
-        return _Shut(campaign_of(row or ()), token, since)
+        return _Shut(fresh, token, since)
 
     def _closed_since(self, session: GateSession, before: register.Register) -> float:
         """Return when the last admission may have been, at the latest."""
         now = time()
-        if before.epoch is not None:
-            return now  # open until this very moment
         if before.field.startswith(register.SHUT):
             return min(now, float(before.field.split(":")[1]))
-        # Of an earlier life of the server: nobody was admitted since this one began.
-        return now - session.uptime_seconds
+        if before.field and before.epoch is None and not session.was_replica():
+            # Of an earlier life of the server: nobody was admitted since this one began.
+            return now - session.uptime_seconds
+        # Open until this moment, here or at the master that this was a replica of; or its keys
+        # are gone, which may have happened just now.
+        return now
 
     def _horizon_seconds(self) -> float:
         """A REQUESTED can be answered for so long after its gate call."""
@@ -170,15 +200,20 @@ class Rebuild:
                     "recorders did not reach the end of the log in time; the gate stays shut and "
                     "nothing is lost: check that recorders run (`firstcome status`)"
                 )
-            with postgres.transaction(connection):
-                connection.execute(_QUERIES["alive"])
+            self._show_life(connection)
             self._pause(POLL_SECONDS)
+
+    def _show_life(self, connection: postgres.Connection) -> None:
+        with postgres.transaction(connection):
+            connection.execute(_QUERIES["alive"])
 
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):
             raise _Interrupted
 
-    def _record_journal(self, session: GateSession, campaign: Campaign) -> None:
+    def _record_journal(
+        self, session: GateSession, connection: postgres.Connection, campaign: Campaign
+    ) -> None:
         """Record what a surviving journal still knows: better issued late than given up."""
         if campaign.epoch == 0:
             return
@@ -189,6 +224,7 @@ class Rebuild:
                 [batch_of(campaign.campaign_id, campaign.epoch, entry) for entry in entries]
             )
             after = entries[-1].first_position
+            self._show_life(connection)
             self._progress(f"campaign {campaign.campaign_id}: journal read up to {after}")
 
     def _renew(self, session: GateSession, connection: postgres.Connection, shut: _Shut) -> bool:
@@ -243,8 +279,9 @@ class Rebuild:
         after = loaded = 0
         with postgres.transaction(connection):
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            query = postgres.queries("campaigns")["show"]
-            campaign = campaign_of(connection.execute(query, values).fetchone() or ())
+            campaign = found(connection, "show", campaign_id)
+            # Of a database that was put back to an earlier day: keys of this number may be there.
+            register.unlink(session, campaign_id, campaign.epoch, buckets)
             loader = register.Loader(session, campaign_id, campaign.epoch, buckets)
             while rows := connection.execute(
                 _QUERIES["rows"], values | {"after": after}

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from malformed import Malformed, Nonsense
+
 from running import RunningStack, finished
 
 pytestmark = pytest.mark.acceptance

@@ -155,6 +155,10 @@ class Stage(NamedTuple):
     def token(self, user: str = "user-1", expires_in_seconds: int = 600) -> str:
         return SharedSecret(self.settings.auth, SECRET).sign(UserId(user), expires_in_seconds)
 
+    def holds(self, count: int) -> None:
+        """Wait until so many claims and questions are held."""
+        eventually(lambda: len(self.parts.held) == count)
+
     def release(self, count: int | None = None) -> None:
         self.loop.call_soon_threadsafe(self.parts.release, count)
 
@@ -297,3 +301,11 @@ def serving(
             running.should_exit = True
             thread.join(20)
             assert not thread.is_alive(), "the server did not end"
+
+
+def eventually(said: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait until it holds; say what was seen last if it never does."""
+    give_up = time.monotonic() + seconds
+    while not (seen := said()):
+        assert time.monotonic() < give_up, f"last seen: {seen!r}"
+        time.sleep(0.005)

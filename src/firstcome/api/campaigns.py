@@ -14,10 +14,11 @@ from firstcome.api.documents import (
     Coupon,
     CouponList,
     described,
+    response,
 )
 from firstcome.api.parts import ApiParts
 from firstcome.api.problems import REPLIES
-from firstcome.api.replies import Reply, reply, response
+from firstcome.api.replies import Reply, reply
 from firstcome.api.requests import Route, asked_by, campaign_id_of, wanted_of
 from firstcome.model import Campaign, CampaignId, Status
 

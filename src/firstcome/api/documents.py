@@ -1,12 +1,14 @@
-"""The JSON documents of the public port, as OpenAPI describes them."""
+"""The JSON documents of the public port, as OpenAPI describes them and as ASGI sends them."""
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
+from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
 
 from firstcome.api.problems import PROBLEMS
-from firstcome.api.replies import PROBLEM_JSON
+from firstcome.api.replies import PROBLEM_JSON, Reply
 from firstcome.model import CampaignState, Engine, Status
 
 
@@ -100,3 +102,13 @@ def described(*statuses: int) -> dict[int, ResponseSpec]:
         )
         for status in statuses
     }
+
+
+def response(reply: Reply) -> Response[Any]:
+    """Return a reply in the form that the ASGI application sends."""
+    headers = reply.headers
+    media_type = headers.pop("content-type")
+    del headers["content-length"]
+    return Response(
+        content=reply.body, status_code=reply.status, headers=headers, media_type=media_type
+    )

@@ -13,10 +13,10 @@ from litestar.exceptions import InternalServerException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, FromQuery
 
-from firstcome.api.documents import Issuance, described
+from firstcome.api.documents import Issuance, described, response
 from firstcome.api.parts import ApiParts
 from firstcome.api.problems import REPLIES, duplicate
-from firstcome.api.replies import Reply, reply, response
+from firstcome.api.replies import Reply, reply
 from firstcome.api.requests import Route, asked_by, campaign_id_of, wait_of, wanted_of
 from firstcome.model import Answer, CampaignId, Outcome, Standing, Status, UserId
 

@@ -8,10 +8,10 @@ from litestar import Request, Response, get
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath
 
-from firstcome.api.documents import Health, ProblemPage, described
+from firstcome.api.documents import Health, ProblemPage, described, response
 from firstcome.api.parts import ApiParts
 from firstcome.api.problems import PROBLEMS, REPLIES, refusal
-from firstcome.api.replies import reply, response
+from firstcome.api.replies import reply
 
 _READY_TIMEOUT_SECONDS = 2.0
 _ALIVE = reply(200, msgspec.json.encode(Health("alive")))

@@ -6,9 +6,7 @@ answer (status line, Date, Connection, CORS), is added by the door.
 """
 
 from http import HTTPStatus
-from typing import Any, NamedTuple
-
-from litestar import Response
+from typing import NamedTuple
 
 JSON = b"application/json"
 PROBLEM_JSON = b"application/problem+json"
@@ -45,13 +43,3 @@ def reply(status: int, body: bytes, *headers: bytes, media_type: bytes = JSON) -
 def status_line(status: int) -> bytes:
     """Return the first line of an HTTP/1.1 response."""
     return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
-
-
-def response(reply: Reply) -> Response[Any]:
-    """Return a reply in the form that the ASGI application sends."""
-    headers = reply.headers
-    media_type = headers.pop("content-type")
-    del headers["content-length"]
-    return Response(
-        content=reply.body, status_code=reply.status, headers=headers, media_type=media_type
-    )

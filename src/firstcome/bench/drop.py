@@ -14,12 +14,12 @@ from typing import NamedTuple
 import msgspec
 
 from firstcome import postgres
+from firstcome.bench.aftermath import Aftermath, session
 from firstcome.bench.answers import Answers
 from firstcome.bench.generators import Generators
 from firstcome.bench.measure import CpuTimes, MachineTimes, journals_empty, used_memory
 from firstcome.bench.plan import Asked, Plan, check_loopback
 from firstcome.bench.report import LawHeld
-from firstcome.bench.settling import Settling, session
 from firstcome.bench.shopfront import Shopfront
 from firstcome.bench.tokens import Signer
 from firstcome.bench.truth import Offer
@@ -54,7 +54,7 @@ class Measured(msgspec.Struct):
     started_at: float
     answers: Answers
     generator_seconds: float
-    settled: bool
+    final: bool
     offers: Sequence[Offer]
     commit_times: bool
     cpu_seconds: dict[str, float]
@@ -148,9 +148,9 @@ class Drop:
         generators.start(started_at)
         generator_seconds = self._watch_load(generators, database, campaign_ids, started_at)
         answers = generators.answers()
-        settling = Settling(database, self._asked, campaign_ids, answers)
+        aftermath = Aftermath(database, self._asked, campaign_ids, answers)
         self._watch(Progress("waiting until every answer is final"))
-        settled = settling.wait(FINAL_SECONDS)
+        final = aftermath.wait(FINAL_SECONDS)
         cpu_seconds = self._cpu_since(cpu, processes)
         machine_now = MachineTimes.read()
         ours = sum(cpu_seconds.values()) + generator_seconds
@@ -161,9 +161,9 @@ class Drop:
             started_at=started_at,
             answers=answers,
             generator_seconds=generator_seconds,
-            settled=settled,
-            offers=settling.offers(),
-            commit_times=settling.commit_times,
+            final=final,
+            offers=aftermath.offers(),
+            commit_times=aftermath.commit_times,
             cpu_seconds=cpu_seconds,
             steal_percent=machine_now.steal_percent(machine),
             others_percent=machine_now.others_percent(machine, ours) if cpu_seconds else None,

@@ -5,7 +5,7 @@ import platform
 from pathlib import Path
 
 from firstcome import postgres
-from firstcome.bench.settling import session
+from firstcome.bench.aftermath import session
 from firstcome.errors import Unavailable
 from firstcome.gate.session import GateSession
 from firstcome.settings import Settings

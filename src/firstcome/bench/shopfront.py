@@ -1,4 +1,8 @@
-"""The public port, as a visitor sees it who waits for the doors to open."""
+"""The public port, as a visitor sees it who waits for the doors to open.
+
+A campaign is made in the database; its gate and the api processes hear of it a
+moment later. Whoever measures answers must not measure that moment.
+"""
 
 import http.client
 import json

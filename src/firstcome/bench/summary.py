@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from firstcome.bench.aftermath import promised
 from firstcome.bench.answers import (
     CODES,
     FAILED,
@@ -17,7 +18,6 @@ from firstcome.bench.drop import FINAL_SECONDS, Measured
 from firstcome.bench.measure import Spread
 from firstcome.bench.plan import Asked
 from firstcome.bench.report import Cost, Report
-from firstcome.bench.settling import promised
 from firstcome.bench.truth import Check, Truth
 from firstcome.model import Status
 
@@ -34,7 +34,7 @@ def summarise(
     codes = Counter(answers.code)
     accepted = len(promised(order, answers))
     checks = Truth(crowd, answers, measured.offers).checks()
-    checks.append(Check.of(f"everything final within {FINAL_SECONDS:.0f} s", _unsettled(measured)))
+    checks.append(Check.of(f"everything final within {FINAL_SECONDS:.0f} s", _not_final(measured)))
     status = Counter(row.status for offer in measured.offers for row in offer.rows)
     issued = status[Status.ISSUED]
     final_at = [
@@ -88,8 +88,8 @@ def summarise(
     )
 
 
-def _unsettled(measured: Measured) -> Iterator[str]:
-    if not measured.settled:
+def _not_final(measured: Measured) -> Iterator[str]:
+    if not measured.final:
         yield "users who were promised a coupon had no ISSUED row by then"
 
 

@@ -6,13 +6,16 @@ from an issuer (key file, JWKS) or users from a gateway, there is nothing to sig
 
 import json
 import time
+from typing import TYPE_CHECKING
 
 import typer
 
-from firstcome.api.tokens import SharedSecret
 from firstcome.errors import Refused
 from firstcome.model import USER_ID_PATTERN, UserId
 from firstcome.settings import AuthSettings, Settings
+
+if TYPE_CHECKING:
+    from firstcome.api.tokens import SharedSecret
 
 _EXPIRES_IN_SECONDS = 3600
 
@@ -39,7 +42,10 @@ def token(
         print(signed)
 
 
-def _signer(settings: AuthSettings) -> SharedSecret:
+def _signer(settings: AuthSettings) -> "SharedSecret":
+    # Every other verb starts without the cryptography that this import brings.
+    from firstcome.api.tokens import SharedSecret
+
     if settings.mode == "gateway":
         raise Refused(
             "auth.mode is gateway, so there are no tokens: send the header X-User-Id from an "

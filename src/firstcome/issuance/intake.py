@@ -152,7 +152,8 @@ class Intake:
         """Answer a user who holds a place already."""
         position, status = value >> 5, SETTLED[value >> 3 & 3]
         if status is Status.CANCELLED:
-            _say(reply, UNAVAILABLE)  # the place is about to be released; the next try is a new claim
+            # The place is about to be released; the next try is a new claim.
+            _say(reply, UNAVAILABLE)
         elif value & 7 == Verdict.DUPLICATE:
             _say(reply, Answer(Outcome.DUPLICATE, position, status))
         elif status is Status.REQUESTED:

@@ -59,6 +59,11 @@ WHERE campaign_id = %(campaign_id)s AND epoch < %(epoch)s AND NOT unlinked
 -- name: unlinked
 UPDATE epochs SET unlinked = true WHERE campaign_id = %(campaign_id)s AND epoch = %(epoch)s
 
+-- name: mortal
+-- A rebuild whose process has stopped without dying loses its session, and with it lock and rows.
+SELECT set_config('idle_session_timeout', %(idle)s, false),
+    set_config('idle_in_transaction_session_timeout', %(idle_in_transaction)s, false)
+
 -- name: alone
 -- Keep other rebuilds out for as long as this session lives.
 SELECT pg_try_advisory_lock(hashtext('firstcome-rebuild'))

@@ -32,7 +32,7 @@ def promised(order: Sequence[int], answers: Answers) -> set[int]:
     return {user for user, code in zip(order, answers.code, strict=True) if code == REQUESTED}
 
 
-class Settling:
+class Aftermath:
     """The rows of a drop's campaigns: waits for them, then reads them all."""
 
     def __init__(

@@ -1,0 +1,130 @@
+"""What breaks things, and proves that it did.
+
+Every fault ends with the evidence that it has hit: another pid and one more restart in the
+stack's own status, or a process that the kernel shows as stopped. Healing is waited for.
+"""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import psycopg
+from running import RunningStack, eventually
+
+
+class Injector:
+    """Faults against one stack."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        """The stack must run."""
+        self._stack = stack
+        self.evidence: list[str] = []
+
+    def kill(self, name: str) -> None:
+        """kill -9; return when its successor works."""
+        with self.noticed(name) as pid:
+            os.kill(pid, signal.SIGKILL)
+
+    def terminate(self, name: str) -> None:
+        """SIGTERM; return when its successor works."""
+        with self.noticed(name) as pid:
+            os.kill(pid, signal.SIGTERM)
+
+    def kill_while_recording(self, name: str, campaign_id: int) -> None:
+        """kill -9 of a recorder that is certainly in the middle of a transaction.
+
+        It is held up at the campaign's row, which it locks first, and dies there.
+        """
+        with (
+            psycopg.connect(self._stack.urls["postgres"]) as holder,
+            psycopg.connect(self._stack.urls["postgres"], autocommit=True) as watcher,
+        ):
+            row = "SELECT FROM campaigns WHERE campaign_id = %s FOR UPDATE"
+            holder.execute(row, [campaign_id])
+            waiting = (
+                "SELECT pid, query FROM pg_stat_activity"
+                " WHERE application_name LIKE 'firstcome-recorder%' AND wait_event_type = 'Lock'"
+            )
+            caught = eventually(
+                "the recorder waits in mid-batch",
+                lambda: watcher.execute(waiting).fetchone(),
+                seconds=10,
+            )
+            self._note(f"caught in {caught[1][:60]!r}")
+            with self.noticed(name) as pid:
+                os.kill(pid, signal.SIGKILL)
+                holder.rollback()
+
+    def freeze(self, name: str, seconds: float) -> None:
+        """SIGSTOP for a time, then SIGCONT."""
+        process = self._process(name)
+        frozen = psutil.Process(process["pid"])
+        frozen.suspend()
+        try:
+            until = time.monotonic() + seconds
+            eventually(
+                "the kernel shows it as stopped",
+                frozen.status,
+                lambda status: status == psutil.STATUS_STOPPED,
+                seconds=2,
+            )
+            eventually("the time is over", time.monotonic, lambda now: now > until, seconds + 5)
+        finally:
+            frozen.resume()
+        after = self._process(name)
+        assert (after["pid"], after["restarts"]) == (process["pid"], process["restarts"])
+        self._note(f"{name}: pid {process['pid']} stood still for {seconds} s")
+
+    def wipe_redis(self) -> None:
+        """kill -9 of Redis and the loss of all that it had on disk."""
+        supervisor = psutil.Process(self._stack.said("status")["supervisor"])
+        with self.noticed("redis") as pid:
+            # Nobody may start it again before its data is gone.
+            supervisor.suspend()
+            try:
+                os.kill(pid, signal.SIGKILL)
+                eventually("it is dead", lambda: is_dead(pid), seconds=5)
+                data = self._stack.state / "redis" / "appendonlydir"
+                size = sum(file.stat().st_size for file in data.iterdir())
+                shutil.rmtree(data)
+                self._note(f"redis: {size} bytes of its data removed")
+            finally:
+                supervisor.resume()
+
+    @contextmanager
+    def noticed(self, name: str) -> Iterator[int]:
+        """Lend the pid; then wait until the supervisor has started a successor that works."""
+        before = self._process(name)
+        began = time.monotonic()
+        yield before["pid"]
+        after = eventually(
+            f"a successor of {name} works",
+            lambda: self._process(name),
+            lambda each: each["pid"] not in (None, before["pid"]) and each["state"] == "ready",
+            seconds=40,
+        )
+        assert after["restarts"] == before["restarts"] + 1, (before, after)
+        assert is_dead(before["pid"])
+        seconds = time.monotonic() - began
+        self._note(f"{name}: pid {before['pid']} -> {after['pid']} after {seconds:.1f} s")
+
+    def _process(self, name: str) -> dict[str, Any]:
+        (found,) = [each for each in self._stack.processes() if each["name"] == name]
+        return found
+
+    def _note(self, fact: str) -> None:
+        self.evidence.append(fact)
+        print(f"fault: {fact}")
+
+
+def is_dead(pid: int) -> bool:
+    """Whether no such process works any more; one that nobody has waited for counts as dead."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

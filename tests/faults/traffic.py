@@ -1,0 +1,240 @@
+"""A crowd that keeps asking while something breaks, and writes down all that it hears.
+
+It runs on a thread of its own. Every visitor is one user who behaves as users do, from a
+seed: with or without an Idempotency-Key, patient or not, some ask twice at once, some look
+where they stand. What is written down is only what a client can know, with monotonic times.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from random import Random
+from typing import NamedTuple
+
+import msgspec
+
+ANSWER_SECONDS = 8.0  # a client gives up then; longer than any answer may take
+VISITORS_MAX = 1500  # at once; a crowd that hears nothing does not grow for ever
+TRIES_MAX = 40
+CLAIM, STATUS = "claim", "status"
+LOST, TIMED_OUT = "CONNECTION_LOST", "TIMED_OUT"
+IN_DOUBT = frozenset({LOST, TIMED_OUT, "OUTCOME_UNKNOWN"})
+ASK_AGAIN = IN_DOUBT | {"TEMPORARILY_UNAVAILABLE"}
+
+
+class Heard(NamedTuple):
+    """One request and its answer, as one client saw it."""
+
+    act: str  # CLAIM or STATUS
+    campaign_id: int
+    user: str
+    key: str | None
+    invoked: float  # monotonic
+    answered: float
+    code: str  # REQUESTED for 202, a status for a status read, a problem's code, or IN_DOUBT
+    position: int  # 0: none was named
+    status: str  # of a status read or a duplicate's issuance; else empty
+    replayed: bool
+
+
+class _Issuance(msgspec.Struct):
+    position: int
+    status: str
+
+
+class _Body(msgspec.Struct):
+    """What any answer may hold; a problem's `status` is a number."""
+
+    position: int = 0
+    status: str | int = ""
+    code: str = ""
+    issuance: _Issuance | None = None
+
+
+class Offer(NamedTuple):
+    """A campaign, and how many of all visitors want it: a share of 1."""
+
+    campaign_id: int
+    stock: int
+    share: float
+
+
+class Traffic:
+    """Visitors at a steady rate, from `start` until `stop`. The history grows in `heard`."""
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        identify: Callable[[str], bytes],
+        offers: list[Offer],
+        seed: int,
+        rate: float,
+    ) -> None:
+        self.heard: list[Heard] = []
+        self.seed = seed
+        self._address = address
+        self._identify = identify
+        self._offers = offers
+        self._rate = rate
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._stopping = False
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._crowd: asyncio.Future[None] | None = None
+
+    def __enter__(self) -> "Traffic":
+        self._thread.start()
+        self._running = asyncio.run_coroutine_threadsafe(self._come(), self._loop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def stop(self) -> None:
+        """Let nobody new come, and wait until everybody has heard his last answer. Repeatable."""
+        self._stopping = True
+        self._running.result(timeout=60)
+
+    def accepted_since(self, when: float) -> int:
+        """Return how many claims were promised a coupon since a monotonic time."""
+        count = 0
+        for heard in reversed(self.heard):
+            if heard.answered < when - ANSWER_SECONDS:
+                break
+            if heard.act == CLAIM and heard.code == "REQUESTED":
+                count += heard.answered >= when
+        return count
+
+    def look(self, places: Iterable[tuple[int, str]], wait: float = 0) -> list[Heard]:
+        """Ask where users stand, (campaign, user) each; a part of the history too."""
+        asking = self._look(list(places), wait)
+        return asyncio.run_coroutine_threadsafe(asking, self._loop).result(timeout=120)
+
+    def claim(self, campaign_id: int, users: Iterable[str]) -> list[Heard]:
+        """Let users claim one after the other."""
+
+        async def ask() -> list[Heard]:
+            return [await self._claim(campaign_id, user, None) for user in users]
+
+        return asyncio.run_coroutine_threadsafe(ask(), self._loop).result(timeout=120)
+
+    async def _come(self) -> None:
+        visitors: set[asyncio.Task[None]] = set()
+        began, number = time.monotonic(), 0
+        while not self._stopping:
+            due = int((time.monotonic() - began) * self._rate)
+            while number < due:
+                number += 1
+                if len(visitors) < VISITORS_MAX:
+                    visitor = self._loop.create_task(self._visit(number))
+                    visitors.add(visitor)
+                    visitor.add_done_callback(visitors.discard)
+            await asyncio.sleep(0.005)
+        await asyncio.gather(*visitors)
+
+    async def _visit(self, number: int) -> None:
+        """Be one user from the first request to the last look."""
+        random = Random(f"{self.seed}-{number}")
+        shares = [offer.share for offer in self._offers]
+        (offer,) = random.choices(self._offers, shares)
+        user = f"v{self.seed}-{number}"
+        key = f"k{number}" if random.random() < 0.75 else None
+        is_patient = random.random() < 0.5
+        claims = [self._insist(offer.campaign_id, user, key, is_patient)]
+        if random.random() < 0.1:
+            claims.append(self._insist(offer.campaign_id, user, key, is_patient))
+        await asyncio.gather(*claims)
+        if random.random() < 0.3:
+            for pause in (0.0, 0.4, 1.5):
+                await asyncio.sleep(pause)
+                await self._ask_status(offer.campaign_id, user, 0)
+
+    async def _insist(self, campaign_id: int, user: str, key: str | None, patient: bool) -> None:
+        """Claim; a patient user asks again until he knows, the others keep silent."""
+        for _ in range(TRIES_MAX):
+            heard = await self._claim(campaign_id, user, key)
+            if heard.code not in ASK_AGAIN or not patient or self._stopping:
+                return
+            await asyncio.sleep(0.5)
+
+    async def _claim(self, campaign_id: int, user: str, key: str | None) -> Heard:
+        line = f"POST /v1/campaigns/{campaign_id}/issuances"
+        return await self._ask(CLAIM, line, campaign_id, user, key)
+
+    async def _ask_status(self, campaign_id: int, user: str, wait: float) -> Heard:
+        line = f"GET /v1/campaigns/{campaign_id}/issuances/me?wait={wait:g}"
+        return await self._ask(STATUS, line, campaign_id, user, None)
+
+    async def _look(self, places: list[tuple[int, str]], wait: float) -> list[Heard]:
+        free = asyncio.Semaphore(64)
+
+        async def look(campaign_id: int, user: str) -> Heard:
+            async with free:
+                return await self._ask_status(campaign_id, user, wait)
+
+        return await asyncio.gather(*(look(*place) for place in places))
+
+    async def _ask(
+        self, act: str, line: str, campaign_id: int, user: str, key: str | None
+    ) -> Heard:
+        keyed = b"" if key is None else b"Idempotency-Key: %s\r\n" % key.encode()
+        content = b"%s HTTP/1.1\r\nHost: firstcome\r\n%s%sContent-Length: 0\r\n\r\n" % (
+            line.encode(),
+            self._identify(user),
+            keyed,
+        )
+        invoked = time.monotonic()
+        told: tuple[str, int, str, bool]
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                told = meaning(*await self._exchange(content))
+        except TimeoutError:
+            told = TIMED_OUT, 0, "", False
+        except (OSError, asyncio.IncompleteReadError):
+            told = LOST, 0, "", False
+        heard = Heard(act, campaign_id, user, key, invoked, time.monotonic(), *told)
+        self.heard.append(heard)
+        return heard
+
+    async def _exchange(self, content: bytes) -> tuple[bytes, bytes]:
+        """Send a request; return head and body of its answer."""
+        reader, writer = await self._connection()
+        is_whole = False
+        try:
+            writer.write(content)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            body = await reader.readexactly(length)
+            is_whole = b"connection: close" not in head.lower()
+            return head, body
+        finally:
+            if is_whole:
+                self._idle.append((reader, writer))
+            else:
+                writer.transport.abort()
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof() and not writer.is_closing():
+                return reader, writer
+            with suppress(OSError):
+                writer.transport.abort()
+        return await asyncio.open_connection(*self._address)
+
+
+def meaning(head: bytes, body: bytes) -> tuple[str, int, str, bool]:
+    """Return code, position, status and whether it is a replay, of one answer."""
+    said = msgspec.json.decode(body, type=_Body)
+    http_status = int(head[9:12])
+    if http_status == 202:
+        return str(said.status), said.position, "", b"idempotency-replayed: true" in head.lower()
+    if http_status == 200:
+        return str(said.status), said.position, str(said.status), False
+    if said.issuance is not None:
+        return said.code, said.issuance.position, said.issuance.status, False
+    return said.code, 0, "", False
