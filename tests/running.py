@@ -74,11 +74,11 @@ class RunningStack:
             text=True,
         )
 
-    def run(self, *arguments: str, exit_code: int = 0, **settings: str) -> str:
+    def run(self, *arguments: str, exit_code: int | None = 0, **settings: str) -> str:
         """Run a verb; return its standard output. Its exit code must be as said."""
         return finished(self.start(*arguments, **settings), exit_code)
 
-    def said(self, *arguments: str, exit_code: int = 0, **settings: str) -> Any:
+    def said(self, *arguments: str, exit_code: int | None = 0, **settings: str) -> Any:
         """Run a verb with --json; return its document."""
         return json.loads(self.run(*arguments, "--json", exit_code=exit_code, **settings))
 

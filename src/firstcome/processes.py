@@ -41,6 +41,7 @@ log = get_logger()
 READY_POLL_SECONDS = 0.02
 # The brokers answer within this or count as away: the sweeper has other work to do.
 LOG_ANSWER_SECONDS = 2.0
+COLLECT_AFTER_OBJECTS = 50_000
 ASSIGNMENT_SECONDS = 10.0  # a recorder without partitions is a spare, and ready all the same
 
 
@@ -85,7 +86,7 @@ def serve_recorder(settings: Settings) -> None:
     while not (stop.is_set() or recording.assigned or monotonic() > patience):
         recording.run_once()
     log.info("ready", partitions=len(recording.assigned))
-    gc.freeze()
+    _calm_collector()
     recording.run(stop)
     settling.close()
 
@@ -167,9 +168,7 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
     public = server(parts, [listener])
     ready = asyncio.create_task(_say_ready_once(parts.ready))
     watch = asyncio.create_task(_release_waiters(lambda: public.should_exit, watcher))
-    # What start-up has made lives for ever: full collections need not look at it again.
-    gc.collect()
-    gc.freeze()
+    _calm_collector()
     await public.serve()
     ready.cancel()
     watch.cancel()
@@ -203,6 +202,17 @@ async def _release_waiters(stopping: Callable[[], bool], watcher: SettledWatcher
     while not stopping():
         await asyncio.sleep(0.1)
     watcher.close()
+
+
+def _calm_collector() -> None:
+    """Keep the garbage collector from looking at thousands of requests under way, again and again.
+
+    What start-up has made lives for ever; what a request makes has no cycles. Measured: the
+    default thresholds cost an api process 4 % of its time under load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 100)
 
 
 def _stop_on_signals() -> Event:

@@ -69,9 +69,11 @@ class Checker:
         for end in self._ended:
             for what in (0, 1):
                 values = [winner[what] for winner in end.winners]
-                for twice in {value for value in values if values.count(value) > 1} if len(
-                    set(values)
-                ) < len(values) else ():
+                for twice in (
+                    {value for value in values if values.count(value) > 1}
+                    if len(set(values)) < len(values)
+                    else ()
+                ):
                     yield f"campaign {end.offer.campaign_id}: {twice!r} twice"
 
     def _l3(self) -> Iterator[str]:

@@ -9,11 +9,12 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
 import psycopg
+
 from running import RunningStack, eventually
 
 
@@ -62,23 +63,37 @@ class Injector:
 
     def freeze(self, name: str, seconds: float) -> None:
         """SIGSTOP for a time, then SIGCONT."""
+        with self.frozen(name):
+            self.wait(seconds)
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """SIGSTOP a process and its children; SIGCONT at the end, unless it was killed."""
         process = self._process(name)
-        frozen = psutil.Process(process["pid"])
-        frozen.suspend()
+        parent = psutil.Process(process["pid"])
+        family = [parent, *parent.children(recursive=True)]
+        for each in family:
+            each.suspend()
+        began = time.monotonic()
         try:
-            until = time.monotonic() + seconds
             eventually(
                 "the kernel shows it as stopped",
-                frozen.status,
+                parent.status,
                 lambda status: status == psutil.STATUS_STOPPED,
                 seconds=2,
             )
-            eventually("the time is over", time.monotonic, lambda now: now > until, seconds + 5)
+            yield
         finally:
-            frozen.resume()
-        after = self._process(name)
-        assert (after["pid"], after["restarts"]) == (process["pid"], process["restarts"])
-        self._note(f"{name}: pid {process['pid']} stood still for {seconds} s")
+            for each in family:
+                with suppress(psutil.NoSuchProcess):
+                    each.resume()
+            stood = time.monotonic() - began
+            self._note(f"{name}: pid {process['pid']} stood still for {stood:.1f} s")
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass: how long a fault lasts is a part of it."""
+        until = time.monotonic() + seconds
+        eventually("the time is over", time.monotonic, lambda now: now > until, seconds=seconds + 5)
 
     def wipe_redis(self) -> None:
         """kill -9 of Redis and the loss of all that it had on disk."""

@@ -82,7 +82,6 @@ class Traffic:
         self._stopping = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._crowd: asyncio.Future[None] | None = None
 
     def __enter__(self) -> "Traffic":
         self._thread.start()
@@ -91,8 +90,10 @@ class Traffic:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        asyncio.run_coroutine_threadsafe(self._leave(), self._loop).result(timeout=10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
 
     def stop(self) -> None:
         """Let nobody new come, and wait until everybody has heard his last answer. Repeatable."""
@@ -135,6 +136,13 @@ class Traffic:
                     visitor.add_done_callback(visitors.discard)
             await asyncio.sleep(0.005)
         await asyncio.gather(*visitors)
+
+    async def _leave(self) -> None:
+        while self._idle:
+            _, writer = self._idle.pop()
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def _visit(self, number: int) -> None:
         """Be one user from the first request to the last look."""

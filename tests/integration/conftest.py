@@ -18,10 +18,8 @@ from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
 from firstcome import postgres
-from firstcome.local.folder import StackFolder
-from firstcome.local.shape import Shape
-from firstcome.local.stack import Stack
 from firstcome.settings import PostgresSettings, Settings
+from running import started
 
 
 @pytest.fixture(scope="session")
@@ -30,11 +28,9 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     if named := os.environ.get("FIRSTCOME_TEST_STATE"):
         yield _settings_of(Path(named))
         return
-    state = tmp_path_factory.mktemp("stack")
-    stack = Stack(StackFolder(state))
-    stack.up(Shape(engines_only=True))
-    yield _settings_of(state)
-    stack.down(wipe=True)
+    state = tmp_path_factory.mktemp("engines") / "stack"
+    with started(state, "--engines-only"):
+        yield _settings_of(state)
 
 
 @pytest.fixture(scope="session")

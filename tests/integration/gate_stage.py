@@ -6,14 +6,17 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from pydantic import SecretStr
 
+from firstcome.errors import GateUnavailable
 from firstcome.gate import register
 from firstcome.gate.connection import GateConnection
 from firstcome.gate.gate import AskedClaim, Gate, Verdicts
@@ -23,7 +26,7 @@ from firstcome.local.ports import reserve
 from firstcome.model import Campaign, CampaignId, CampaignState, Engine, UserId
 from firstcome.settings import IntakeSettings, RedisSettings
 
-PASSWORD = "a password of this test"
+PASSWORD = "of-this-test-alone"
 SECONDS = 20.0
 
 
@@ -38,7 +41,7 @@ class OwnRedis:
 
     def url(self, password: str) -> str:
         """Return its address with a password."""
-        return f"redis://:{password.replace(' ', '%20')}@127.0.0.1:{self.port}/0"
+        return f"redis://:{password}@127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -48,7 +51,7 @@ class OwnRedis:
         while True:
             try:
                 GateSession.open(self.settings).close()
-            except Exception:
+            except GateUnavailable:
                 assert time.monotonic() < until
                 time.sleep(0.01)
             else:
@@ -76,11 +79,21 @@ class OwnRedis:
 def own_redis(folder: Path) -> Iterator[OwnRedis]:
     """Run a server in a folder."""
     server = OwnRedis(folder)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.kill()
+
+
+def on_uvloop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run an asynchronous test on the loop that the api runs on."""
+
+    @wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        uvloop.run(test(*args, **kwargs))
+
+    return run
 
 
 def fresh_id() -> CampaignId:
@@ -121,7 +134,10 @@ def remove(session: GateSession, campaign_id: CampaignId) -> None:
 
 
 async def eventually(
-    what: str, look: Callable[[], Any], wanted: Callable[[Any], Any] = bool, seconds: float = SECONDS
+    what: str,
+    look: Callable[[], Any],
+    wanted: Callable[[Any], Any] = bool,
+    seconds: float = SECONDS,
 ) -> Any:
     """Look until what is seen is wanted, and return it; else fail with the last value seen."""
     until = time.monotonic() + seconds
@@ -136,9 +152,7 @@ async def eventually(
 
 
 @asynccontextmanager
-async def connected(
-    settings: RedisSettings, *, wait: bool = True
-) -> AsyncIterator[GateConnection]:
+async def connected(settings: RedisSettings, *, wait: bool = True) -> AsyncIterator[GateConnection]:
     """Open the hot connection."""
     connection = GateConnection(settings, on_connected=lambda: None)
     connection.start()

@@ -73,6 +73,22 @@ def test_server_ends_a_stopped_client_and_frees_its_locks(
             stopped.execute("SELECT 1")
 
 
+def test_every_writer_is_held_to_the_limit_and_to_a_campaign(
+    connect: Connect, connection: postgres.Connection
+) -> None:
+    number = open_campaign(connection, stock=2)
+    insert = """INSERT INTO issuances (campaign_id, position, epoch, status, user_id)
+        SELECT %s, n, 1, 'ISSUED', 'u' || n FROM generate_series(1, %s) AS n"""
+    for parameters, said in (((number, 3), "beyond the limit 2"), ((number + 1, 1), "no campaign")):
+        with (
+            closing(connect()) as session,
+            pytest.raises(BadRecord, match=said),
+            postgres.transaction(session),
+        ):
+            session.execute(insert, parameters)
+    connection.execute(insert, (number, 2))
+
+
 def test_transaction_keeps_nothing_after_an_error(
     connect: Connect, connection: postgres.Connection
 ) -> None:

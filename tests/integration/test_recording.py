@@ -187,9 +187,21 @@ def test_recording_lets_go_of_what_it_holds_when_partitions_move(
     assert len(rows(connection, number)) == 20
 
 
-def test_recording_commits_and_leaves_when_told_to_stop(
+def test_recording_commits_what_is_done_when_it_closes(
     scene: Scene, connection: postgres.Connection
 ) -> None:
+    number = open_campaign(connection)
+    scene.append(encode(batch(number, 1, ["a"]).event))
+    patient = scene.settings.recorder.model_copy(update={"commit_interval_seconds": 3000})
+    scene.settings = scene.settings.model_copy(update={"recorder": patient})
+    recording = scene.recording()
+    work(recording, until=lambda: bool(rows(connection, number)))
+    assert scene.admin.recorded_up_to()[0] == 0
+    recording.close()
+    assert scene.admin.recorded_up_to()[0] == 1
+
+
+def test_recording_leaves_when_told_to_stop(scene: Scene, connection: postgres.Connection) -> None:
     number = open_campaign(connection)
     scene.append(encode(batch(number, 1, ["a"]).event))
     patient = scene.settings.recorder.model_copy(update={"commit_interval_seconds": 3000})
