@@ -73,11 +73,7 @@ def summarise(
         generator_us_per_request=round(
             measured.generator_seconds / max(1, sum(answers.tries)) * 1e6, 2
         ),
-        redis_bytes_per_user=(
-            round(measured.redis_bytes / issued, 1)
-            if measured.redis_bytes is not None and issued >= MEMORY_ISSUANCES_MIN
-            else None
-        ),
+        redis_bytes_per_user=_bytes_per_user(measured.redis_bytes, issued),
         steal_percent=measured.steal_percent,
         others_percent=measured.others_percent,
         checks=checks,
@@ -86,6 +82,12 @@ def summarise(
         held=all(check.held for check in checks) and all(law.held for law in measured.laws),
         environment=dict(environment),
     )
+
+
+def _bytes_per_user(redis_bytes: int | None, issued: int) -> float | None:
+    if redis_bytes is None or issued < MEMORY_ISSUANCES_MIN:
+        return None
+    return round(redis_bytes / issued, 1)
 
 
 def _not_final(measured: Measured) -> Iterator[str]:
