@@ -88,16 +88,18 @@ class RunningStack:
         assert made["gate_follows"], made
         return int(made["campaign_id"])
 
-    def processes(self, role: str | None = None) -> list[dict[str, Any]]:
-        """Return what status says of each process, whatever their states."""
-        document = json.loads(finished(self.start("status", "--json"), exit_code=None))
-        return [each for each in document["processes"] if role in (None, each["role"])]
+    def status(self) -> dict[str, Any]:
+        """Return what status says, whatever it is."""
+        return dict(self.said("status", exit_code=None))
+
+    def processes(self) -> list[dict[str, Any]]:
+        """Return what status says of each process."""
+        return list(self.status()["processes"])
 
     @cached_property
     def urls(self) -> dict[str, str]:
-        """Every address, as status says."""
-        document = json.loads(finished(self.start("status", "--json"), exit_code=None))
-        return dict(document["urls"])
+        """Every address; a stack keeps its addresses."""
+        return dict(self.status()["urls"])
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -31,11 +31,6 @@ class Injector:
         with self.noticed(name) as pid:
             os.kill(pid, signal.SIGKILL)
 
-    def terminate(self, name: str) -> None:
-        """SIGTERM; return when its successor works."""
-        with self.noticed(name) as pid:
-            os.kill(pid, signal.SIGTERM)
-
     def kill_while_recording(self, name: str, campaign_id: int) -> None:
         """kill -9 of a recorder that is certainly in the middle of a transaction.
 
@@ -97,7 +92,7 @@ class Injector:
 
     def wipe_redis(self) -> None:
         """kill -9 of Redis and the loss of all that it had on disk."""
-        supervisor = psutil.Process(self._stack.said("status")["supervisor"])
+        supervisor = psutil.Process(self._stack.status()["supervisor"])
         with self.noticed("redis") as pid:
             # Nobody may start it again before its data is gone.
             supervisor.suspend()
@@ -110,6 +105,21 @@ class Injector:
                 self._note(f"redis: {size} bytes of its data removed")
             finally:
                 supervisor.resume()
+
+    def kill_everything(self, *options: str) -> None:
+        """kill -9 of the supervisor, and with it of every process; then start the stack again."""
+        status = self._stack.status()
+        os.kill(status["supervisor"], signal.SIGKILL)
+        pids = [each["pid"] for each in status["processes"]]
+        eventually(
+            "nothing of the stack is left",
+            lambda: [pid for pid in pids if not is_dead(pid)],
+            lambda alive: not alive,
+            seconds=10,
+        )
+        self._note(f"all of the stack died: pids {pids}")
+        after = self._stack.said("up", *options)
+        assert not {each["pid"] for each in after["processes"]} & set(pids)
 
     @contextmanager
     def noticed(self, name: str) -> Iterator[int]:

@@ -4,6 +4,8 @@ Each test ends with the judgement of tests/faults/ordeal.py: what every client h
 who holds a coupon, and `firstcome verify`.
 """
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -32,16 +34,34 @@ def test_recorder_is_killed_in_mid_batch(ordeal: Ordeal) -> None:
     ordeal.undergo(lambda faults: faults.kill_while_recording("recorder-1", large), FINAL_SECONDS)
 
 
-def test_recorder_stands_still(ordeal: Ordeal) -> None:
-    ordeal.undergo(lambda faults: faults.freeze("recorder-1", 3), FINAL_SECONDS)
+def test_recorder_stands_still_while_redis_is_killed(ordeal: Ordeal) -> None:
+    def recorder_and_redis(faults: Injector) -> None:
+        with faults.frozen("recorder-1"):
+            faults.kill("redis")
+            faults.wait(3)
+
+    ordeal.undergo(recorder_and_redis, FINAL_SECONDS)
 
 
-def test_one_of_two_apis_is_killed(ordeal: Ordeal) -> None:
-    ordeal.undergo(lambda faults: faults.kill("api-2"), FINAL_SECONDS)
+def test_one_of_two_apis_is_killed_with_claims_under_way(ordeal: Ordeal) -> None:
+    def api_while_the_broker_stands_still(faults: Injector) -> None:
+        with faults.noticed("api-2") as pid, faults.frozen("kafka-1"):
+            faults.wait(0.7)
+            os.kill(pid, signal.SIGKILL)
+
+    ordeal.undergo(api_while_the_broker_stands_still, FINAL_SECONDS)
+    assert any(heard.code == LOST for heard in ordeal.heard), "nothing was under way"
 
 
 def test_api_that_is_stopped_gives_every_answer_that_it_owes(ordeal: Ordeal) -> None:
-    ordeal.undergo(lambda faults: faults.terminate("api-1"), FINAL_SECONDS)
+    def stop_while_the_broker_stands_still(faults: Injector) -> None:
+        # Shorter than a broker may be silent before it counts as away.
+        with faults.noticed("api-1") as pid, faults.frozen("kafka-1"):
+            faults.wait(0.7)
+            os.kill(pid, signal.SIGTERM)
+            faults.wait(0.5)
+
+    ordeal.undergo(stop_while_the_broker_stands_still, FINAL_SECONDS)
     claims: dict[tuple[int, str], list[Heard]] = {}
     for heard in ordeal.heard:
         if heard.act == CLAIM:
@@ -55,12 +75,12 @@ def test_api_that_is_stopped_gives_every_answer_that_it_owes(ordeal: Ordeal) -> 
         assert "OUTCOME_UNKNOWN" not in codes or any(map(is_promise, history)), history
 
 
-def test_sweeper_is_killed(ordeal: Ordeal) -> None:
-    ordeal.undergo(lambda faults: faults.kill("sweeper-1"), FINAL_SECONDS)
+def test_sweeper_is_killed_while_it_rebuilds_for_a_killed_redis(ordeal: Ordeal) -> None:
+    def redis_then_sweeper(faults: Injector) -> None:
+        faults.kill("redis")
+        faults.kill("sweeper-1")
 
-
-def test_redis_is_killed(ordeal: Ordeal) -> None:
-    ordeal.undergo(lambda faults: faults.kill("redis"), FINAL_SECONDS)
+    ordeal.undergo(redis_then_sweeper, FINAL_SECONDS)
 
 
 def test_redis_is_killed_and_loses_all_data(ordeal: Ordeal) -> None:
@@ -77,6 +97,10 @@ def test_broker_is_killed(ordeal: Ordeal) -> None:
 
 def test_postgres_is_killed(ordeal: Ordeal) -> None:
     ordeal.undergo(lambda faults: faults.kill("postgres"), FINAL_SECONDS)
+
+
+def test_everything_is_killed_at_once(ordeal: Ordeal) -> None:
+    ordeal.undergo(lambda faults: faults.kill_everything("--api", "2"), FINAL_SECONDS)
 
 
 def test_three_faults_in_a_row_by_default_settings(tmp_path: Path, seed: int) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import time
@@ -36,6 +37,7 @@ class OwnRedis:
     def __init__(self, folder: Path) -> None:
         self.port = reserve(None)
         self.settings = RedisSettings(url=SecretStr(self.url(PASSWORD)))
+        self._folder = folder
         self._spec = redis.spec(folder, self.port, PASSWORD)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -43,10 +45,15 @@ class OwnRedis:
         """Return its address with a password."""
         return f"redis://:{password}@127.0.0.1:{self.port}/0"
 
+    def begin(self, *options: str) -> None:
+        """Start it, without waiting."""
+        self._spec.prepare()
+        command = [*self._spec.command, *options]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self._spec.prepare()
-        self._process = subprocess.Popen(self._spec.command, stdout=subprocess.DEVNULL)
+        self.begin()
         until = time.monotonic() + SECONDS
         while True:
             try:
@@ -56,6 +63,13 @@ class OwnRedis:
                 time.sleep(0.01)
             else:
                 return
+
+    def restart(self, *, wiped: bool = False) -> None:
+        """Begin another life, with the data of the last one or without."""
+        self.kill()
+        if wiped:
+            shutil.rmtree(self._folder / "appendonlydir")
+        self.start()
 
     def kill(self) -> None:
         """Kill it as a power cut would."""

@@ -16,7 +16,6 @@ from firstcome.gate.connection import GateConnection
 from firstcome.gate.session import GateSession
 from firstcome.settings import RedisSettings
 from tests.integration.gate_stage import (
-    PASSWORD,
     OwnRedis,
     campaign,
     connected,
@@ -212,20 +211,15 @@ async def test_callback_that_raises_harms_nobody(server: OwnRedis) -> None:
             assert len(echoes.failures()) == 3
 
 
-@pytest.mark.parametrize("why", ["wrong password", "nobody listens", "loading"])
+@pytest.mark.parametrize("why", ["wrong password", "nobody listens"])
 @on_uvloop
 async def test_calls_are_refused_for_certain_without_a_connection(
     server: OwnRedis, why: str, tmp_path: Path
 ) -> None:
-    listener = await asyncio.start_server(_still_loading, "127.0.0.1", 0)
-    port = listener.sockets[0].getsockname()[1]
-    urls = {
-        "wrong password": server.url("wrong"),
-        "nobody listens": f"unix://{tmp_path}/none",
-        "loading": f"redis://:{PASSWORD}@127.0.0.1:{port}/0",
-    }
-    settings = RedisSettings(url=SecretStr(urls[why]))
-    async with listener, connected(settings, wait=False) as connection:
+    nobody = f"unix://{tmp_path}/none"
+    url = nobody if why == "nobody listens" else server.url("wrong")
+    settings = RedisSettings(url=SecretStr(url))
+    async with connected(settings, wait=False) as connection:
         echoes = Echoes(connection)
         for _ in range(10):
             echoes.send(1)
@@ -234,14 +228,38 @@ async def test_calls_are_refused_for_certain_without_a_connection(
         assert [failure.certain for failure in echoes.failures()] == [True] * 10
         assert connection.run_id is None
     with pytest.raises(GateUnavailable) as refused:
-        await asyncio.to_thread(GateSession.open, settings)
-    assert refused.value.certain or why == "loading"
+        GateSession.open(settings)
+    assert refused.value.certain
 
 
-async def _still_loading(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while await reader.read(4096):
-        writer.write(b"-LOADING Redis is loading the dataset in memory\r\n" * 9)
-    writer.close()
+@on_uvloop
+async def test_connection_waits_while_redis_loads_its_data(server: OwnRedis) -> None:
+    with GateSession.open(server.settings) as session:
+        session.pipeline([("SET", f"key-{number}", "") for number in range(600)])
+        session.call("BGREWRITEAOF")
+        is_done = b"aof_rewrite_in_progress:0"
+        await eventually("a rewrite", lambda: is_done in session.call("INFO", "persistence"))  # type: ignore[operator]
+    server.kill()
+    # A millisecond a key.
+    server.begin("--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
+    async with connected(server.settings, wait=False) as connection:
+
+        def refusal() -> str:
+            try:
+                GateSession.open(server.settings).close()
+            except GateUnavailable as error:
+                return f"{error}" if error.certain else "uncertain"
+            return ""
+
+        await eventually("a server that loads", refusal, lambda said: "LOADING" in said)
+        assert connection.run_id is None
+        echoes = Echoes(connection)
+        echoes.send(1)
+        assert [failure.certain for failure in echoes.failures()] == [True]
+        await eventually("a connection", lambda: connection.run_id)
+        echoes.send(9)
+        await echoes.all_heard()
+        assert len(echoes.failures()) == 1
 
 
 @on_uvloop
@@ -270,3 +288,15 @@ async def test_closing_tells_everybody_who_waits(server: OwnRedis) -> None:
             await connection.close()
         await echoes.all_heard()
         assert len(echoes.failures()) == 10
+
+
+@on_uvloop
+async def test_closing_ends_also_when_the_connection_is_lost_in_that_moment(
+    server: OwnRedis,
+) -> None:
+    for turns in range(8):
+        async with asyncio.timeout(2), connected(server.settings) as connection:
+            assert connection._wire is not None
+            connection._wire.abort()
+            for _ in range(turns):
+                await asyncio.sleep(0)

@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import NamedTuple, cast
 
@@ -206,7 +207,7 @@ class GateConnection:
                 log.warning("redis_call_timed_out", calls_in_flight=len(wire.sent))
                 self.run_id = None
                 wire.abort()
-            try:
-                await asyncio.wait_for(wire.lost.wait(), WATCH_SECONDS)
-            except TimeoutError:
-                continue
+            # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the loss.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_SECONDS):
+                    await wire.lost.wait()

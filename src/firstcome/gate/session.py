@@ -126,10 +126,15 @@ def _connect(address: Address, timeout_seconds: float) -> socket.socket:
     if address.path is not None:
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         link.settimeout(timeout_seconds)
-        link.connect(address.path)
+        try:
+            link.connect(address.path)
+        except OSError:
+            link.close()
+            raise
         return link
     link = socket.create_connection((address.host, address.port), timeout_seconds)
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if address.tls is not None:
+        # It takes the socket over, also when the handshake fails.
         return address.tls.wrap_socket(link, server_hostname=address.host)
     return link

@@ -1,0 +1,287 @@
+"""A claim's way to its answer, on real engines: what is promised, what is not, and never twice."""
+
+from collections.abc import Iterator
+from time import monotonic
+
+import pytest
+from confluent_kafka import KafkaError
+
+from firstcome.campaigns import mirror_of
+from firstcome.gate import register
+from firstcome.gate.gate import Verdicts
+from firstcome.model import Answer, Outcome, Status
+from tests.integration.gate_stage import eventually, fresh_id, on_uvloop
+from tests.integration.intake_stage import OwnEngines, Stage, intake_stage
+
+pytestmark = [
+    pytest.mark.integration,
+    # The supervisor of the engines outlives whoever starts it, as it should.
+    pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
+]
+
+ISSUED, UNDER_REVIEW, CANCELLED = 1, 2, 3
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngines]:
+    """Engines that these tests stop."""
+    engines = OwnEngines(tmp_path_factory.mktemp("stack"))
+    yield engines
+    engines.stack.down(wipe=True)
+
+
+@on_uvloop
+async def test_claimants_are_promised_only_what_the_log_has(own: OwnEngines) -> None:
+    async with intake_stage(own.of_one_test()) as stage:
+        number = stage.open_campaign(limit=150)
+        for n in range(200):
+            stage.claim(number, f"user-{n}")
+        assert await stage.all_answered() == {"REQUESTED": 150, "OUT_OF_STOCK": 50}
+        promised = {
+            heard[0].position: user
+            for user, heard in stage.answers.items()
+            if heard[0].outcome is Outcome.REQUESTED
+        }
+        assert stage.appended(number) == promised == {n + 1: f"user-{n}" for n in range(150)}
+
+
+@on_uvloop
+async def test_claimant_who_asks_again_hears_of_the_place_that_he_has(own: OwnEngines) -> None:
+    async with intake_stage(own.of_one_test()) as stage:
+        number = stage.open_campaign()
+        stage.claim(number, "ann", 7, tag="first")
+        stage.claim(number, "ann", 8, tag="another")  # in the same batch
+        assert await stage.answer("first") == Answer(Outcome.REQUESTED, 1, Status.REQUESTED)
+        assert await stage.answer("another") == Answer(Outcome.DUPLICATE, 1, Status.REQUESTED)
+        for code, status in ((UNDER_REVIEW, Status.UNDER_REVIEW), (ISSUED, Status.ISSUED)):
+            stage.settle(number, 1, code)
+            stage.claim(number, "ann", 0, tag=status)
+            assert await stage.answer(status) == Answer(Outcome.DUPLICATE, 1, status)
+        stage.claim(number, "ann", 7, tag="again")
+        promise = Answer(Outcome.REQUESTED, 1, Status.REQUESTED, replayed=True)
+        assert await stage.answer("again") == promise
+        assert stage.position_last(number) == 1
+
+
+@pytest.mark.parametrize("code", [ISSUED, UNDER_REVIEW, CANCELLED])
+@on_uvloop
+async def test_replay_waits_until_the_place_is_settled(own: OwnEngines, code: int) -> None:
+    async with intake_stage(own.of_one_test()) as stage:
+        number = stage.open_campaign()
+        stage.claim(number, "ann", 7, tag="first")
+        for n in range(20):
+            stage.claim(number, "ann", 7, tag=n)
+        await stage.answer("first")
+        assert not any(stage.answers[n] for n in range(20))
+        began = monotonic()
+        stage.settle(number, 1, code)
+        await stage.all_answered()
+        assert monotonic() - began < 0.3
+        expected = {
+            ISSUED: Answer(Outcome.REQUESTED, 1, Status.REQUESTED, replayed=True),
+            UNDER_REVIEW: Answer(Outcome.UNKNOWN),
+            CANCELLED: Answer(Outcome.UNAVAILABLE),
+        }
+        assert {stage.answers[n][0] for n in range(20)} == {expected[code]}
+
+
+@on_uvloop
+async def test_replay_is_unknown_when_the_place_is_not_settled_in_time(own: OwnEngines) -> None:
+    async with intake_stage(own.of_one_test()) as stage:
+        number = stage.open_campaign()
+        stage.claim(number, "ann", 7, tag="first")
+        await stage.answer("first")
+        began = monotonic()
+        stage.claim(number, "ann", 7, tag="again")
+        assert await stage.answer("again") == Answer(Outcome.UNKNOWN)
+        assert 1.1 < monotonic() - began < 1.6
+
+
+@on_uvloop
+async def test_claimants_hear_soon_that_the_broker_is_away_and_nobody_takes_a_place(
+    own: OwnEngines,
+) -> None:
+    async with intake_stage(own.of_one_test()) as stage:
+        number = stage.open_campaign()
+        stage.claim(number, "before")
+        assert (await stage.answer("before")).outcome is Outcome.REQUESTED
+        with own.stopped("kafka-1"):
+            began = monotonic()
+            for n in range(50):
+                stage.claim(number, f"waiting-{n}", 7)
+            await stage.all_answered()
+            assert 0.5 < monotonic() - began < 1.0
+            assert all(
+                stage.answers[f"waiting-{n}"] == [Answer(Outcome.UNKNOWN)] for n in range(50)
+            )
+            assert stage.appender.is_away
+            for n in range(50):
+                stage.claim(number, f"refused-{n}")
+                assert stage.answers[f"refused-{n}"] == [Answer(Outcome.UNAVAILABLE)]
+            assert stage.position_last(number) == 51
+        await eventually("the broker", lambda: not stage.appender.is_away)
+        stage.claim(number, "after")
+        assert (await stage.answer("after")) == Answer(Outcome.REQUESTED, 52, Status.REQUESTED)
+        await stage.all_answered()
+        # What was unknown was on its way all the same.
+        assert set(stage.appended(number)) == set(range(1, 53))
+
+
+@on_uvloop
+async def test_claim_judged_after_the_broker_has_gone_is_not_kept_waiting(own: OwnEngines) -> None:
+    def gone(_: Verdicts) -> None:
+        if stage.answers:
+            stage.appender._go_away("planted")
+
+    async with intake_stage(own.of_one_test(), on_verdicts=gone) as stage:
+        number = stage.open_campaign()
+        began = monotonic()
+        stage.claim(number, "ann")
+        assert await stage.answer("ann") == Answer(Outcome.UNKNOWN)
+        assert monotonic() - began < 0.5
+
+
+@on_uvloop
+async def test_acknowledgement_after_the_deadline_is_no_promise(own: OwnEngines) -> None:
+    late = own.of_one_test(
+        intake={"answer_deadline_seconds": 0.2, "away_after_seconds": 9.0},
+        kafka={"linger_ms": 500.0},
+    )
+    async with intake_stage(late) as stage:
+        number = stage.open_campaign()
+        began = monotonic()
+        stage.claim(number, "ann")
+        assert await stage.answer("ann") == Answer(Outcome.UNKNOWN)
+        assert 0.2 <= monotonic() - began < 0.4
+        await eventually("the record", lambda: stage.appended(number), lambda seen: len(seen) == 1)
+        assert len(stage.answers["ann"]) == 1
+
+
+@on_uvloop
+async def test_claim_that_was_not_handed_over_is_given_up_and_may_be_made_again(
+    own: OwnEngines,
+) -> None:
+    full = own.of_one_test(
+        intake={"heartbeat_seconds": 60.0, "away_after_seconds": 1.1},
+        kafka={"queue_records_max": 1, "linger_ms": 400.0},
+    )
+    async with intake_stage(full) as stage:
+        number = stage.open_campaign(limit=3)
+        stage.claim(number, "first")
+        await eventually("a place", lambda: stage.position_last(number) == 1)
+        for user in ("ann", "bob"):
+            stage.claim(number, user, 7)
+        assert await stage.answer("ann") == Answer(Outcome.UNAVAILABLE)
+        assert await stage.answer("bob") == Answer(Outcome.UNAVAILABLE)
+        assert (await stage.answer("first")).outcome is Outcome.REQUESTED
+        assert rows(stage, number) == [
+            (2, "ann", "CANCELLED", "NOT_APPENDED"),
+            (3, "bob", "CANCELLED", "NOT_APPENDED"),
+        ]
+        stage.claim(number, "ann", 7, tag="too early")
+        heard = await stage.answer("too early")
+        assert heard.outcome in (Outcome.UNKNOWN, Outcome.UNAVAILABLE)
+        fresh, cancelled = mirror_of(stage.database, number, 1)
+        assert register.mirror(stage.session, fresh, 7, cancelled) == fresh.version
+        stage.claim(number, "ann", 7, tag="again")
+        promise = Answer(Outcome.REQUESTED, 4, Status.REQUESTED)
+        assert await stage.answer("again") == promise
+        assert stage.appended(number) == {1: "first", 4: "ann"}
+        assert fresh.position_limit == 5
+        await stage.all_answered()
+
+
+@on_uvloop
+async def test_claim_that_cannot_be_given_up_is_unknown(own: OwnEngines) -> None:
+    full = own.of_one_test(
+        intake={"heartbeat_seconds": 60.0, "away_after_seconds": 1.1},
+        kafka={"queue_records_max": 1, "linger_ms": 300.0},
+    )
+    async with intake_stage(full) as stage:
+        number = stage.open_campaign()
+        stage.claim(number, "first")
+        await eventually("a place", lambda: stage.position_last(number) == 1)
+        # Recorded already, as a sweeper might have done.
+        stage.database.execute(
+            "INSERT INTO issuances (campaign_id, position, epoch, status, user_id)"
+            " VALUES (%s, 2, 1, 'ISSUED', 'ann')",
+            (number,),
+        )
+        stage.claim(number, "ann", tag="ann")
+        assert await stage.answer("ann") == Answer(Outcome.UNKNOWN)
+        assert rows(stage, number) == [(2, "ann", "ISSUED", None)]
+        await stage.answer("first")
+        stage.database.execute("BEGIN")
+        stage.database.execute("SELECT FROM campaigns WHERE campaign_id = %s FOR UPDATE", (number,))
+        for place, user in enumerate(("bob", "eve"), start=3):
+            stage.claim(number, user)
+            await eventually("a place", lambda n=place: stage.position_last(number) == n)
+        assert (await stage.answer("bob")).outcome is Outcome.REQUESTED
+        assert await stage.answer("eve") == Answer(Outcome.UNKNOWN)  # PostgreSQL gave no answer
+        stage.database.execute("ROLLBACK")
+        assert rows(stage, number) == [(2, "ann", "ISSUED", None)]
+        await stage.all_answered()
+
+
+def rows(stage: Stage, number: int) -> list[tuple[object, ...]]:
+    """Return (position, user, status, reason) of every row."""
+    return stage.database.execute(
+        "SELECT position, user_id, status::text, reason FROM issuances WHERE campaign_id = %s"
+        " ORDER BY position",
+        (number,),
+    ).fetchall()
+
+
+@on_uvloop
+async def test_claims_on_a_campaign_without_a_gate_are_explained(own: OwnEngines) -> None:
+    async with intake_stage(own.of_one_test()) as stage:
+        closed, starting = stage.open_campaign(), stage.open_campaign()
+        stage.session.call("DEL", f"fc:{{{closed}}}:gate", f"fc:{{{starting}}}:gate")
+        stage.database.execute(
+            "UPDATE campaigns SET state = 'CLOSED' WHERE campaign_id = %s", (closed,)
+        )
+        for number in (closed, starting, fresh_id()):
+            stage.claim(number, "ann", tag=number)
+        assert await stage.all_answered() == {"CLOSED": 1, "UNAVAILABLE": 1, "NOT_FOUND": 1}
+
+
+@on_uvloop
+async def test_answer_that_cannot_be_given_costs_nobody_else_his(own: OwnEngines) -> None:
+    def break_down(_: Answer) -> None:
+        raise RuntimeError("planted")
+
+    async with intake_stage(own.of_one_test()) as stage:
+        number = stage.open_campaign(limit=2)
+        for tag, user in enumerate(["ann", "bob", "bob", "eve"]):
+            stage.intake.claim(number, f"gone-{tag}", 0, break_down)  # type: ignore[arg-type]
+            stage.claim(number, user, tag=tag)
+        assert await stage.all_answered() == {"REQUESTED": 1, "OUT_OF_STOCK": 3}
+        assert len(stage.appended(number)) == 2
+
+
+@on_uvloop
+async def test_appender_goes_on_with_a_new_producer_after_a_fatal_error(own: OwnEngines) -> None:
+    async with intake_stage(own.of_one_test(kafka={"linger_ms": 300.0})) as stage:
+        number = stage.open_campaign()
+        stage.claim(number, "ann")
+        await eventually("a place", lambda: stage.position_last(number) == 1)
+        stage.appender._error(KafkaError(KafkaError._FATAL, "planted", fatal=True))
+        assert await stage.answer("ann") == Answer(Outcome.UNKNOWN)
+        stage.claim(number, "bob")
+        assert stage.answers["bob"] == [Answer(Outcome.UNAVAILABLE)]
+        await eventually("the broker", lambda: not stage.appender.is_away)
+        stage.claim(number, "eve")
+        assert (await stage.answer("eve")).outcome is Outcome.REQUESTED
+
+
+@on_uvloop
+async def test_appender_counts_the_broker_as_away_after_a_failed_delivery(own: OwnEngines) -> None:
+    async with intake_stage(own.of_one_test()) as stage:
+        number = stage.open_campaign()
+        error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "planted")
+        stage.appender._reported(0, error, None)  # type: ignore[arg-type]
+        stage.claim(number, "ann")
+        assert stage.answers["ann"] == [Answer(Outcome.UNAVAILABLE)]
+        await eventually("the broker", lambda: not stage.appender.is_away)
+        stage.claim(number, "bob")
+        assert (await stage.answer("bob")).outcome is Outcome.REQUESTED
