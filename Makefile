@@ -1,7 +1,7 @@
 # Every habit of this repository; plain `make` prints them. Only Python (>= 3.11) and make are needed.
 .DEFAULT_GOAL := help
 .PHONY: help setup up down drop test check lint types imports unit integration acceptance faults \
-        upkeep bench bench-smoke docs format lock clean
+        upkeep bench docs format lock clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

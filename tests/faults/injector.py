@@ -25,6 +25,12 @@ class Injector:
         """The stack must run."""
         self._stack = stack
         self.evidence: list[str] = []
+        # By name: what status must say when nobody but this injector has ended a process.
+        self.restarts = self.restarts_seen()
+
+    def restarts_seen(self) -> dict[str, int]:
+        """Return what status says of every process now."""
+        return {each["name"]: each["restarts"] for each in self._stack.processes()}
 
     def kill(self, name: str) -> None:
         """kill -9; return when its successor works."""
@@ -119,6 +125,7 @@ class Injector:
         )
         self._note(f"all of the stack died: pids {pids}")
         after = self._stack.said("up", *options)
+        self.restarts = dict.fromkeys(self.restarts, 0)
         assert not {each["pid"] for each in after["processes"]} & set(pids)
 
     @contextmanager
@@ -134,6 +141,7 @@ class Injector:
             seconds=40,
         )
         assert after["restarts"] == before["restarts"] + 1, (before, after)
+        self.restarts[name] += 1
         assert is_dead(before["pid"])
         seconds = time.monotonic() - began
         self._note(f"{name}: pid {before['pid']} -> {after['pid']} after {seconds:.1f} s")

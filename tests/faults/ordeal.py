@@ -115,6 +115,12 @@ class Ordeal:
         found = Checker(self.heard, self.ended).violations()
         late = [heard for heard in self.heard if heard.code == TIMED_OUT]
         found += [f"no answer: {heard}" for heard in late[:5]]
+        restarts, expected = self.injector.restarts_seen(), self.injector.restarts
+        found += [
+            f"{name} was restarted, and nobody had ended it: {restarts[name]}, not {expected[name]}"
+            for name in restarts
+            if restarts[name] != expected[name]
+        ]
         verified = self.stack.said(
             "verify",
             *(word for number in numbers for word in ("--campaign", number)),

@@ -165,7 +165,7 @@ async def test_callers_of_a_stopped_redis_hear_unknown_in_time(server: OwnRedis)
             began = monotonic()
             echoes.send(300)
             await echoes.all_heard()
-            assert CALL_SECONDS <= echoes.last_at - began < CALL_SECONDS + 0.5
+            assert CALL_SECONDS <= echoes.last_at - began < CALL_SECONDS + 1.0
             assert len(echoes.failures()) == 300
             assert not any(failure.certain for failure in echoes.failures())
             echoes.send(7)  # not sent to a connection that is given up
@@ -271,7 +271,7 @@ async def test_connection_closes_at_once_while_redis_is_away(server: OwnRedis) -
             if not is_quick:
                 await asyncio.sleep(0.2)  # some tries later
             began = monotonic()
-        assert monotonic() - began < 0.5
+        assert monotonic() - began < 0.9
         server.start()
 
 
@@ -300,3 +300,16 @@ async def test_closing_ends_also_when_the_connection_is_lost_in_that_moment(
             connection._wire.abort()
             for _ in range(turns):
                 await asyncio.sleep(0)
+
+
+@on_uvloop
+async def test_late_end_of_an_earlier_connection_does_not_touch_the_new_one(
+    server: OwnRedis,
+) -> None:
+    async with connected(server.settings) as connection:
+        earlier = connection._wire
+        assert earlier is not None
+        earlier.abort()
+        await eventually("another", lambda: connection._wire is not earlier and connection.run_id)
+        earlier.connection_lost(None)
+        assert connection.run_id

@@ -29,9 +29,9 @@ pytestmark = pytest.mark.integration
 ISSUED, UNDER_REVIEW, CANCELLED = 1, 2, 3
 NOW = datetime.now(UTC)
 BOUNDS = {None: None, "past": NOW - timedelta(hours=1), "future": NOW + timedelta(hours=1)}
-USERS = st.sampled_from([f"user-{letter}" for letter in "abcdefgh"])
-CLAIMS = st.lists(st.tuples(USERS, st.integers(0, 2)), min_size=1, max_size=9)
-STATES = st.sampled_from([CampaignState.OPEN, *CampaignState])
+USERS = st.sampled_from([f"user-{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"])
+CLAIMS = st.lists(st.tuples(USERS, st.integers(0, 2)), min_size=1, max_size=6)
+STATES = st.sampled_from([*[CampaignState.OPEN] * 6, *CampaignState])
 PLACE = st.floats(0, 1, exclude_max=True)
 
 
@@ -81,7 +81,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.session = session
         self.buckets = 3
-        self.truth = campaign(fresh_id(), limit=5)
+        self.truth = campaign(fresh_id(), limit=9)
         self.number = self.truth.campaign_id
         self.model = Model(self.truth)
         self.gone: list[tuple[int, Cancelled]] = []  # version, row
@@ -112,6 +112,11 @@ class Machine(RuleBasedStateMachine):
     @rule(claims=CLAIMS)
     def admit(self, claims: list[tuple[str, int]]) -> None:
         assert self._script("admit", claims) == self.model.admit(claims)
+
+    @rule(claims=CLAIMS, again=CLAIMS)
+    def admit_twice(self, claims: list[tuple[str, int]], again: list[tuple[str, int]]) -> None:
+        self.admit(claims)
+        self.admit(again)
 
     @rule(claims=CLAIMS, other=st.sampled_from(["number", "life", "token"]))
     def ask_with_another_epoch(self, claims: list[tuple[str, int]], other: str) -> None:
@@ -152,10 +157,10 @@ class Machine(RuleBasedStateMachine):
             assert self.session.settle(self.number, epoch, [(1, 9, ISSUED)]) == 0
 
     @rule(
-        units=st.integers(0, 3),
+        units=st.integers(0, 6),
         state=STATES,
-        opens_at=st.sampled_from([None, "past", "past", "future"]),
-        closes_at=st.sampled_from([None, "future", "future", "past"]),
+        opens_at=st.sampled_from([None, None, None, "past", "past", "past", "future"]),
+        closes_at=st.sampled_from([None, None, None, "future", "future", "future", "past"]),
     )
     def operate(
         self, units: int, state: CampaignState, opens_at: str | None, closes_at: str | None
@@ -168,8 +173,8 @@ class Machine(RuleBasedStateMachine):
             version=self.truth.version + 1,
         )
 
-    @rule(place=PLACE, is_known=st.booleans(), elsewhere=st.integers(0, 4))
-    def cancel(self, place: float, is_known: bool, elsewhere: int) -> None:
+    @rule(place=PLACE, whose=st.sampled_from(["his", "his", "nobody's", "another's"]), user=USERS)
+    def cancel(self, place: float, whose: str, user: str) -> None:
         position = math.floor(place * self.model.last) + 1
         is_open = self.model.settled.get(position, 0) in (0, UNDER_REVIEW)
         if position > self.model.last or not is_open or position in self._cancelled():
@@ -178,9 +183,10 @@ class Machine(RuleBasedStateMachine):
             position_limit=self.truth.position_limit + 1, version=self.truth.version + 1
         )
         users = [user for user, held in self.model.users.items() if held[0] == position]
-        user = UserId(users[0]) if users and is_known else None
-        held = elsewhere if elsewhere < position else 0
-        self.gone.append((self.truth.version, Cancelled(position, user, held)))
+        named = {"his": users[0] if users else None, "another's": user, "nobody's": None}[whose]
+        held = position - 1 if place < 0.2 else 0
+        row = Cancelled(position, named and UserId(named), held)
+        self.gone.append((self.truth.version, row))
 
     def _cancelled(self) -> set[int]:
         return {row.position for _, row in self.gone}
@@ -307,7 +313,7 @@ def test_scripts_agree_with_the_model_whatever_is_done(engines: Settings) -> Non
         run_state_machine_as_test(
             lambda: Machine(session),
             settings=hypothesis_settings(
-                max_examples=60,
+                max_examples=150,
                 stateful_step_count=40,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

@@ -64,7 +64,7 @@ async def test_long_poll_ends_within_a_tick_of_the_decision(settings: Settings) 
         began = monotonic()
         stage.settle(number, 1)
         await eventually("standings", lambda: len(stage.standings) == 500)
-        assert monotonic() - began < watcher.TICK_SECONDS + 0.1
+        assert monotonic() - began < watcher.TICK_SECONDS + 0.5
         assert set(stage.standings) == {Standing(Status.ISSUED, 1)}
         assert len(stage.watcher) == 0
 
@@ -81,7 +81,7 @@ async def test_long_poll_says_requested_at_its_deadline(settings: Settings) -> N
         for asked, waited in ((0.2, 0.2), (60.0, 0.5)):
             began = monotonic()
             assert await standing(stage, number, "ann", asked) == Standing(Status.REQUESTED, 1)
-            assert waited <= monotonic() - began < waited + 0.2
+            assert waited <= monotonic() - began < waited + 0.5
 
 
 @pytest.mark.parametrize("how", ["shut", "absent", "of an earlier life"])

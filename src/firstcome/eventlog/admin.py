@@ -9,19 +9,14 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import cached_property
 from typing import TypeVar
 
-from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigResource,
     NewTopic,
-    OffsetSpec,
     ResourceType,
     TopicMetadata,
 )
@@ -42,6 +37,8 @@ _PASSING = (
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.NOT_COORDINATOR,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.FENCED_LEADER_EPOCH,
 )
 T = TypeVar("T")
 
@@ -55,16 +52,24 @@ class LogAdmin:
         self._settings = settings
         self._timeout = timeout_seconds
         self._topic = topics.issuance_requested(settings)
-        self._client = AdminClient(
-            {
-                "bootstrap.servers": settings.bootstrap_servers,
-                "client.id": "firstcome-admin",
-                "socket.timeout.ms": round(timeout_seconds * 1000),
-                "reconnect.backoff.max.ms": 1000,
-                "log_level": 3,
-            },
-            logger=logging.getLogger("librdkafka"),
-        )
+        self._options: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": settings.bootstrap_servers,
+            "client.id": "firstcome-admin",
+            "socket.timeout.ms": round(timeout_seconds * 1000),
+            "reconnect.backoff.max.ms": 1000,
+            "log_level": 3,
+        }
+        self._client = AdminClient(self._options, logger=logging.getLogger("librdkafka"))
+
+    @cached_property
+    def _observer(self) -> Consumer:
+        """Whom offsets are asked for: he names the recorders' group and never joins it.
+
+        The admin client's requests for offsets abort the whole process when a broker dies while
+        one is under way (librdkafka issues 3663 and 4605).
+        """
+        group = {"group.id": self._settings.group_id, "enable.auto.commit": False}
+        return Consumer(self._options | group, logger=logging.getLogger("librdkafka"))
 
     def create_topics(self) -> list[str]:
         """Create the topics that do not exist yet and return their names. Idempotent."""
@@ -124,31 +129,21 @@ class LogAdmin:
         return has_reached(self.recorded_up_to(), ends)
 
     def _log_ends(self) -> Offsets:
-        wanted = {
-            TopicPartition(self._topic, number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
-            for number in self._numbers()
-        }
-        futures = self._client.list_offsets(wanted, request_timeout=self._timeout)
-        return {
-            partition.partition: self._result(future, "the log's end is not known").offset
-            for partition, future in futures.items()
-        }
+        wanted = [TopicPartition(self._topic, number, OFFSET_END) for number in self._numbers()]
+        try:
+            found = self._observer.offsets_for_times(wanted, timeout=self._timeout)
+            return _offsets(found)
+        except KafkaException as error:
+            raise self._unavailable("the log's end is not known", error) from error
 
     def _recorded_up_to(self) -> Offsets:
         wanted = [TopicPartition(self._topic, number) for number in self._numbers()]
-        group = ConsumerGroupTopicPartitions(self._settings.group_id, wanted)
-        futures = self._client.list_consumer_group_offsets([group], request_timeout=self._timeout)
         try:
-            found = self._result(
-                futures[self._settings.group_id], "the recorders' offsets are not known"
-            )
-        except LogUnavailable as error:
-            if _code(error.__cause__) == KafkaError.GROUP_ID_NOT_FOUND:
+            return _offsets(self._observer.committed(wanted, timeout=self._timeout))
+        except KafkaException as error:
+            if _code(error) == KafkaError.GROUP_ID_NOT_FOUND:
                 return {partition.partition: 0 for partition in wanted}
-            raise
-        return {
-            partition.partition: max(0, partition.offset) for partition in found.topic_partitions
-        }
+            raise self._unavailable("the recorders' offsets are not known", error) from error
 
     def _patiently(self, ask: Callable[[], Offsets]) -> Offsets:
         """Ask again while the brokers agree on a leader or a coordinator, until the time is up."""
@@ -201,13 +196,21 @@ class LogAdmin:
             raise self._unavailable(meaning, error) from error
 
     def _unavailable(self, meaning: str, error: Exception) -> LogUnavailable:
-        servers = self._settings.bootstrap_servers
-        return LogUnavailable(f"{meaning}: Kafka at {servers} says {error or 'nothing in time'}")
+        servers, said = self._settings.bootstrap_servers, str(error) or "nothing in time"
+        return LogUnavailable(f"{meaning}: Kafka at {servers} says {said}")
 
 
 def has_reached(recorded: Mapping[int, int], ends: Mapping[int, int]) -> bool:
     """Return whether every partition is recorded up to its end."""
     return all(recorded.get(partition, 0) >= end for partition, end in ends.items())
+
+
+def _offsets(found: list[TopicPartition]) -> Offsets:
+    """Return what was found; nothing committed yet is 0. Raises KafkaException."""
+    for partition in found:
+        if partition.error is not None:
+            raise KafkaException(partition.error)
+    return {partition.partition: max(0, partition.offset) for partition in found}
 
 
 def _code(error: BaseException | None) -> int | None:
