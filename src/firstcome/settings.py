@@ -105,6 +105,9 @@ class IntakeSettings(Section):
     batch_claims_max: int = Field(
         256, ge=1, le=1000, description="Claims of one gate call; above 256 only latency grows."
     )
+    batch_interval_ms: float = Field(
+        1.0, ge=0, le=100, description="Gate calls of one campaign begin at least so far apart."
+    )
     queue_claims_max: int = Field(
         20_000, ge=1, description="Claims of one campaign that wait for the gate; beyond it 503."
     )

@@ -81,14 +81,16 @@ async def test_gate_sends_what_arrives_while_a_batch_is_under_way_in_the_next_on
     number = fresh_id()
     open_gate(session, campaign(number))
     async with connected(server.settings) as connection:
-        door = Door(connection, few())
+        door = Door(connection, few(batch_interval_ms=0))
+        door.admit(number, "earlier")
+        await door.all_judged(1)  # the epoch is known from here on
         door.admit(number, "first")
         await asyncio.sleep(0)
         await asyncio.sleep(0)  # sent by now, and no reply can have been read yet
         for n in range(5):
             door.admit(number, f"later-{n}")
-        await door.all_judged(6)
-    assert [len(batch.claims) for batch in door.batches] == [1, 5]
+        await door.all_judged(7)
+    assert [len(batch.claims) for batch in door.batches] == [1, 1, 5]
 
 
 @on_uvloop
@@ -166,7 +168,9 @@ async def test_new_epoch_in_mid_traffic_neither_loses_nor_repeats_a_claim(
             if n % 500 == 499:
                 await eventually("some", lambda: len(door.judged) > n - 200)  # noqa: B023
                 of = _next_epoch(session, of)
-        judged = await door.all_judged(3000)
+        users.append("last")
+        door.admit(number, "last")
+        judged = await door.all_judged(3001)
         assert door.gate.epoch(number).number == of.epoch  # type: ignore[union-attr]
     assert admitted(judged) == users
     assert {batch.epoch for batch in door.batches if batch.failure is None} == set(range(1, 8))

@@ -47,6 +47,34 @@ async def test_batcher_sends_one_batch_at_a_time_in_the_order_of_arrival() -> No
     assert sender.batches[3:] == [[7]]
 
 
+async def test_batcher_lets_a_batch_that_is_not_full_wait_for_the_interval() -> None:
+    sent: list[tuple[float, list[int]]] = []
+    loop = asyncio.get_running_loop()
+
+    def send(batch: list[int]) -> None:
+        sent.append((loop.time(), batch))
+        batcher.finished()
+
+    batcher: Batcher[int] = Batcher(send, 3, 100, interval_seconds=0.05)
+    batcher.add(1)
+    await asyncio.sleep(0)
+    assert [batch for _, batch in sent] == [[1]]  # nobody waits when it is quiet
+    batcher.add(2)
+    await asyncio.sleep(0)
+    batcher.add(3)
+    async with asyncio.timeout(5):
+        while len(sent) < 2:
+            await asyncio.sleep(0.001)
+    assert sent[1][1] == [2, 3]
+    assert sent[1][0] - sent[0][0] >= 0.049
+    for item in range(4, 12):
+        batcher.add(item)
+    async with asyncio.timeout(5):
+        while sum(len(batch) for _, batch in sent) < 11:
+            await asyncio.sleep(0.001)
+    assert [len(batch) for _, batch in sent[2:]] == [3, 3, 2]  # full ones do not wait
+
+
 async def test_batcher_sends_what_was_put_back_first() -> None:
     sender = Sender(at_once=False)
     for item in range(4):

@@ -100,7 +100,8 @@ class Load:
         elapsed = now - self._start
         while index < last and due[index] <= elapsed:
             if self._free:
-                self._send(self._free.popleft(), index, now)
+                # The one used last, as clients' pools do: its memory is still warm.
+                self._send(self._free.pop(), index, now)
             else:
                 self._waiting.append(index)
             index += 1
@@ -182,7 +183,7 @@ class Load:
 
     def _again(self, request: int) -> None:
         if self._free:
-            self._send(self._free.popleft(), request, time.monotonic())
+            self._send(self._free.pop(), request, time.monotonic())
         else:
             self._waiting.append(request)
 

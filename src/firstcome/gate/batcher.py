@@ -1,8 +1,9 @@
 """What waits for one campaign's next call to Redis.
 
 One call is under way at a time; whatever arrives meanwhile goes into the next
-one, up to a bound. There is no timer: the busier Redis is, the larger the
-batches, and at low load nobody waits.
+one, up to a bound. Calls begin at least an interval apart: near its limit a
+process would otherwise send thousands of tiny batches, each of which costs Redis,
+the log and the recorder as much as a large one. At low load nobody waits.
 """
 
 import asyncio
@@ -16,10 +17,18 @@ Item = TypeVar("Item")
 class Batcher(Generic[Item]):
     """`send` gets each batch and must end it with `finished` or `put_back`."""
 
-    def __init__(self, send: Callable[[list[Item]], None], batch_max: int, queue_max: int) -> None:
+    def __init__(
+        self,
+        send: Callable[[list[Item]], None],
+        batch_max: int,
+        queue_max: int,
+        interval_seconds: float = 0.0,
+    ) -> None:
         self._send = send
         self._batch_max = batch_max
         self._queue_max = queue_max
+        self._interval_seconds = interval_seconds
+        self._not_before = 0.0
         self._queue: deque[Item] = deque()
         self._under_way = False
         self._sending = False
@@ -51,7 +60,8 @@ class Batcher(Generic[Item]):
         try:
             while self._queue and not self._under_way:
                 self._under_way = True
-                self._send(self._take())
+                if not self._waits():
+                    self._send(self._take())
         except BaseException:
             self._under_way = False  # one batch is lost with its fault, not all that follow
             raise
@@ -61,6 +71,15 @@ class Batcher(Generic[Item]):
     def put_back(self, batch: list[Item]) -> None:
         """Return a batch unsent, in its place; `finished` sends it again."""
         self._queue.extendleft(reversed(batch))
+
+    def _waits(self) -> bool:
+        """Let a batch that is not full wait for the rest of the interval; True if it has to."""
+        now = self._loop.time()
+        if now < self._not_before and len(self._queue) < self._batch_max:
+            self._loop.call_later(self._not_before - now, self.finished)
+            return True
+        self._not_before = now + self._interval_seconds
+        return False
 
     def _take(self) -> list[Item]:
         queue = self._queue

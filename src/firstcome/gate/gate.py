@@ -88,7 +88,11 @@ class _Entrance:
         self.failure: Failure | None = None
         self.failure_until = 0.0
         self.reading = False
-        bound = settings.batch_claims_max, settings.queue_claims_max
+        bound = (
+            settings.batch_claims_max,
+            settings.queue_claims_max,
+            settings.batch_interval_ms / 1000,
+        )
         self.claims: Batcher[AskedClaim] = Batcher(partial(gate._ask_claims, self), *bound)
         self.statuses: Batcher[AskedStatus] = Batcher(partial(gate._ask_statuses, self), *bound)
         self.unsent: list[Callable[[], None]] = []
