@@ -26,7 +26,7 @@ HTTP_P95_MS, ISSUED_P95_MS = 25.0, 100.0
 DISTURBANCE_PERCENT = 5.0
 TRIES = 3
 # A broker's first seconds cost several times more: the virtual machine compiles its hot code.
-WARM_UP = ("--rate", "10000", "--seconds", "5")
+WARM_UP = ("--rate", "10000", "--seconds", "15")
 
 Found = dict[str, Any]
 

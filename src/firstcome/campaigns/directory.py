@@ -27,6 +27,7 @@ from firstcome.model import (
 )
 
 REFRESH_SECONDS = 1.0
+MISS_SECONDS = 0.1  # a campaign that is not known yet may have been made a moment ago
 
 
 class HeldCoupon(NamedTuple):
@@ -57,8 +58,13 @@ class CampaignDirectory:
         return list(self._campaigns.values())
 
     async def get(self, campaign_id: CampaignId) -> Campaign | None:
-        """Return one campaign, None when there is none; age and errors as `list`."""
+        """Return one campaign, None when there is none; age and errors as `list`.
+
+        That there is none is at most a tenth of a second old.
+        """
         await self._refresh()
+        if campaign_id not in self._campaigns:
+            await self._refresh(MISS_SECONDS)
         return self._campaigns.get(campaign_id)
 
     async def coupons_of(self, user_id: UserId) -> builtins.list[HeldCoupon]:
@@ -89,9 +95,9 @@ class CampaignDirectory:
             return Standing(Status.NOT_REQUESTED)
         return Standing(Status.NOT_REQUESTED, problem=Outcome.UNAVAILABLE)
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, age_seconds: float = REFRESH_SECONDS) -> None:
         at = self._refreshed_at
-        if at is not None and self._clock() - at < REFRESH_SECONDS:
+        if at is not None and self._clock() - at < age_seconds:
             return
         if self._refreshing is None:
             self._refreshing = get_running_loop().create_task(self._read())
