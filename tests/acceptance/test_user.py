@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from running import RunningStack, Told
+from running import RunningStack, Told, eventually
 
 pytestmark = pytest.mark.acceptance
 

@@ -195,10 +195,22 @@ async def test_directory_reads_campaigns_at_most_once_a_second(
     assert await directory.list() == []
     made = campaigns.create(name="tea", stock=5, actor="ann")
     now = 100.9
-    assert await directory.get(made.campaign_id) is None
+    assert await directory.list() == []
     now = 101.0
-    assert await directory.get(made.campaign_id) == made
     assert await directory.list() == [made]
+
+
+async def test_directory_finds_a_new_campaign_after_a_tenth_of_a_second(
+    pool: postgres.AsyncPool, campaigns: Campaigns
+) -> None:
+    now = 100.0
+    directory = CampaignDirectory(pool, clock=lambda: now)
+    assert await directory.list() == []
+    made = campaigns.create(name="tea", stock=5, actor="ann")
+    now = 100.09
+    assert await directory.get(made.campaign_id) is None
+    now = 100.11
+    assert await directory.get(made.campaign_id) == made
 
 
 async def test_directory_keeps_what_it_knows_while_the_database_is_away(
