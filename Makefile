@@ -60,7 +60,7 @@ acceptance: $(READY) ## every process, over HTTP and the command line
 faults: $(READY) ## acceptance while something breaks; SEED= repeats a run
 	@FIRSTCOME_SEED=$(SEED) $(PYTEST) -q tests/faults
 
-bench: $(READY) ## the speed table of the README; about 10 minutes
+bench: $(READY) ## the speed table of the README; about 20 minutes
 	@$(BIN)/python bench/rates.py
 
 format: $(READY) ## let ruff format and fix
