@@ -1,6 +1,6 @@
 """The directory: what the api knows of campaigns, and of their users' rows.
 
-Campaigns are read at most once a second for all requests together, and stay known
+Campaigns are read once a second at most (MISS_SECONDS apart for one not known yet), and stay known
 while the database is away.
 """
 
@@ -41,7 +41,7 @@ class HeldCoupon(NamedTuple):
 
 
 class CampaignDirectory:
-    """What the api knows of campaigns: read at most once a second, shared by all requests."""
+    """What the api knows of campaigns: read once a second, ten times for one not known yet."""
 
     def __init__(self, pool: postgres.AsyncPool, *, clock: Callable[[], float] = monotonic) -> None:
         self._pool = pool
