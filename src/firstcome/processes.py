@@ -16,7 +16,7 @@ from time import monotonic
 
 import uvloop
 
-from firstcome import postgres
+from firstcome import failpoints, postgres
 from firstcome.campaigns import CampaignDirectory, Campaigns
 from firstcome.coupons import CouponCodes
 from firstcome.errors import InvalidSettings
@@ -47,7 +47,7 @@ ASSIGNMENT_SECONDS = 10.0  # a recorder without partitions is a spare, and ready
 
 def serve_api(settings: Settings, listener: socket.socket) -> None:
     """Answer the public port on a listening socket, until SIGTERM."""
-    configure(settings.logs, "api")
+    _begin(settings, "api")
     uvloop.run(_api(settings, listener))
 
 
@@ -58,7 +58,7 @@ def serve_console(settings: Settings) -> None:
     from firstcome.console.overview import Overview
     from firstcome.console.server import server
 
-    configure(settings.logs, "console")
+    _begin(settings, "console")
     connect = partial(postgres.connect, settings.postgres, name="firstcome-console")
     overview = Overview(
         connect,
@@ -78,7 +78,7 @@ def serve_console(settings: Settings) -> None:
 
 def serve_recorder(settings: Settings) -> None:
     """Record what the log carries, until SIGTERM."""
-    configure(settings.logs, "recorder")
+    _begin(settings, "recorder")
     stop = _stop_on_signals()
     settling = Settling(partial(GateSession.open, settings.redis))
     recording = Recording(settings.kafka, settings.recorder, recorder_of(settings), settling.settle)
@@ -93,7 +93,7 @@ def serve_recorder(settings: Settings) -> None:
 
 def serve_sweeper(settings: Settings) -> None:
     """Finish what the path has dropped, and keep the gates alive, until SIGTERM."""
-    configure(settings.logs, "sweeper")
+    _begin(settings, "sweeper")
     stop = _stop_on_signals()
     events = LogAdmin(settings.kafka, timeout_seconds=LOG_ANSWER_SECONDS)
     recorder = recorder_of(settings)
@@ -202,6 +202,11 @@ async def _release_waiters(stopping: Callable[[], bool], watcher: SettledWatcher
     while not stopping():
         await asyncio.sleep(0.1)
     watcher.close()
+
+
+def _begin(settings: Settings, role: str) -> None:
+    configure(settings.logs, role)
+    failpoints.watch(settings.failpoints.folder, role)
 
 
 def _calm_collector() -> None:

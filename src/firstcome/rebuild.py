@@ -16,9 +16,14 @@ from threading import Event
 from time import monotonic, time
 from typing import NamedTuple, Protocol
 
-from firstcome import postgres
+from firstcome import failpoints, postgres
 from firstcome.campaigns.rows import campaign_of, found
-from firstcome.errors import DatabaseUnavailable, LogUnavailable, RecordingStopped
+from firstcome.errors import (
+    DatabaseUnavailable,
+    GateUnavailable,
+    LogUnavailable,
+    RecordingStopped,
+)
 from firstcome.eventlog.admin import Offsets
 from firstcome.gate import keys, register
 from firstcome.gate.journal import Journal
@@ -120,6 +125,7 @@ class Rebuild:
             for campaign in campaigns
             if self._is_current(connection, campaign)
         ]
+        failpoints.hit("after_shut", lost=GateUnavailable("the reply of shutting was lost"))
         # Only what never had a gate certainly has nothing under way.
         under_way = [each for each in shut if each.campaign.epoch > 0]
         if under_way:
@@ -192,6 +198,7 @@ class Rebuild:
             self._progress(f"waiting {wait:.1f} s for answers under way")
             self._pause(wait)
         ends = self._log.log_ends()
+        failpoints.hit("after_wait", lost=LogUnavailable("the reply with the log's ends was lost"))
         until = monotonic() + self._settings.rebuild.recorders_timeout_seconds
         self._progress("waiting for recorders to reach the end of the log")
         while not self._log.has_reached(ends):
@@ -202,6 +209,7 @@ class Rebuild:
                 )
             self._show_life(connection)
             self._pause(POLL_SECONDS)
+        failpoints.hit("after_drain", lost=LogUnavailable("the reply with the offsets was lost"))
 
     def _show_life(self, connection: postgres.Connection) -> None:
         with postgres.transaction(connection):
@@ -226,6 +234,7 @@ class Rebuild:
             after = entries[-1].first_position
             self._show_life(connection)
             self._progress(f"campaign {campaign.campaign_id}: journal read up to {after}")
+        failpoints.hit("after_survivors", lost=DatabaseUnavailable("the session broke"))
 
     def _renew(self, session: GateSession, connection: postgres.Connection, shut: _Shut) -> bool:
         """Begin the next epoch in the database, load it into Redis, open it, tidy up."""
@@ -237,11 +246,14 @@ class Rebuild:
         campaign, position_last = self._load(
             session, connection, shut.campaign.campaign_id, buckets
         )
+        failpoints.hit("before_switch", lost=GateUnavailable("the connection broke"))
         is_open = register.switch(
             session, campaign, shut.token, buckets=buckets, position_last=position_last
         )
+        failpoints.hit("after_switch", lost=GateUnavailable("the reply of the switch was lost"))
         if is_open:
             self._unlink_ended(session, connection, campaign)
+            failpoints.hit("after_unlink", lost=GateUnavailable("the connection broke"))
             self._progress(f"campaign {campaign.campaign_id}: epoch {campaign.epoch} open")
         return is_open
 
@@ -260,6 +272,8 @@ class Rebuild:
             holes = connection.execute(_QUERIES["cancel_holes"], values).rowcount
             connection.execute(_QUERIES["end_epoch"], values)
             connection.execute(_QUERIES["begin_epoch"], values | {"holes": holes})
+            failpoints.hit("before_epoch", lost=DatabaseUnavailable("the session broke"))
+        failpoints.hit("after_epoch", lost=DatabaseUnavailable("the commit's reply was lost"))
         if holes:
             log.warning("holes_cancelled", campaign_id=campaign.campaign_id, holes=holes)
         return True

@@ -260,6 +260,14 @@ class LawSettings(Section):
     )
 
 
+class FailpointSettings(Section):
+    """Faults on purpose, for tests; see src/firstcome/failpoints.py."""
+
+    folder: Path | None = Field(
+        None, description="Folder in which a file arms a failpoint; unset: all are off."
+    )
+
+
 class LogSettings(Section):
     """Log lines."""
 
@@ -290,6 +298,7 @@ class Settings(BaseSettings):
     coupons: CouponSettings = CouponSettings()
     console: ConsoleSettings = ConsoleSettings()
     laws: LawSettings = LawSettings()
+    failpoints: FailpointSettings = FailpointSettings()
     logs: LogSettings = LogSettings()
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from firstcome import failpoints
 from firstcome.cli import command
 from firstcome.eventlog import consumer, kafka
 from firstcome.settings import KafkaSettings, Settings
@@ -70,7 +71,11 @@ REASONS = {
 @cache
 def pages() -> dict[Path, str]:
     """Return every generated page."""
-    return {ROOT / "docs/settings.md": settings_page(), ROOT / "docs/cli.md": cli_page()}
+    return {
+        ROOT / "docs/settings.md": settings_page(),
+        ROOT / "docs/cli.md": cli_page(),
+        ROOT / "docs/failpoints.md": failpoints_page(),
+    }
 
 
 def settings_page() -> str:
@@ -133,6 +138,16 @@ def _profile_rows() -> Iterator[tuple[str, ...]]:
             default = ours.get(name, "not set")
             if value != default or name in REASONS:
                 yield f"`{name}`", client, f"`{value}`", f"`{default}`", REASONS[name]
+
+
+def failpoints_page() -> str:
+    """Return the page of failpoints."""
+    parts = [HEAD, "\n# Failpoints\n\n", inspect.getdoc(failpoints) or "", "\n\n"]
+    parts.append("| point | process | there |\n| --- | --- | --- |\n")
+    for point, where in failpoints.POINTS.items():
+        process, _, there = where.partition(": ")
+        parts.append(f"| `{point}` | {process} | {there} |\n")
+    return "".join(parts)
 
 
 def cli_page() -> str:

@@ -31,6 +31,17 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _port("api port", settings.api.host, settings.api.port)
     yield _port("console port", settings.console.host, settings.console.port)
     yield from _keys(settings)
+    yield from _failpoints(settings)
+
+
+def _failpoints(settings: Settings) -> Iterator[Finding]:
+    if folder := settings.failpoints.folder:
+        yield warning(
+            "failpoints",
+            f"looked for in {folder}",
+            "whoever can write there can break every process on purpose",
+            "unset failpoints.folder outside tests",
+        )
 
 
 def _python() -> Finding:

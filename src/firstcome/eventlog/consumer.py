@@ -15,6 +15,7 @@ from typing import NamedTuple
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
+from firstcome import failpoints
 from firstcome.errors import LogUnavailable
 from firstcome.eventlog import topics
 from firstcome.logs import get_logger
@@ -167,12 +168,15 @@ class Consumer:
         if not offsets:
             return
         wanted = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+        lost = LogUnavailable("the reply of the offset commit was lost")
         try:
+            failpoints.hit("before_offsets", lost=lost)
             if wait:
                 self._consumer.commit(offsets=wanted, asynchronous=False)
             else:
                 self._consumer.commit(offsets=wanted, asynchronous=True)
-        except KafkaException as error:
+            failpoints.hit("after_offsets", lost=lost)
+        except (KafkaException, LogUnavailable) as error:
             # The rows are there; whoever polls these records again finds replays.
             log.warning("commit_failed", reason=str(error))
 

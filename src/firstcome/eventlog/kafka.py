@@ -20,6 +20,7 @@ from time import monotonic
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from firstcome import failpoints
 from firstcome.errors import LogUnavailable
 from firstcome.eventlog import topics
 from firstcome.logs import get_logger
@@ -95,6 +96,9 @@ class Appender:
 
         Raises LogUnavailable(certain=True) when it was not handed over; `report` is not called.
         """
+        if value:
+            lost = LogUnavailable("nothing was handed over", certain=True)
+            failpoints.hit("before_append", lost=lost)
         self._sequence += 1
         sequence = self._sequence
         try:
@@ -171,7 +175,11 @@ class Appender:
 
     async def _watch(self) -> None:
         while True:
-            self._watch_once()
+            try:
+                self._watch_once()
+            except Exception:
+                # Without heartbeats nobody would notice that the broker is away.
+                log.exception("watch_failed")
             await asyncio.sleep(WATCH_SECONDS)
 
     def _watch_once(self) -> None:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import hiredis
 
+from firstcome import failpoints
 from firstcome.errors import GateUnavailable
 from firstcome.gate import keys
 from firstcome.gate.batcher import Batcher
@@ -164,6 +165,12 @@ class Gate:
                 partial(self._return_claims, entrance, batch),
                 partial(self._claims_failed, entrance, batch),
             )
+            return
+        try:
+            failpoints.hit("before_admit", lost=GateUnavailable("nothing was sent", certain=True))
+        except Exception:
+            log.exception("batch_unsent", claims=len(batch))
+            self._claims_failed(entrance, batch, Failure(certain=True))
             return
         requested_at = time.time()
         names = [entrance.gate_key, epoch.journal, epoch.settled]

@@ -9,7 +9,7 @@ limit commits first, so whatever happens afterwards the sweeper's mirror finishe
 
 import asyncio
 
-from firstcome import postgres
+from firstcome import failpoints, postgres
 from firstcome.errors import BadRecord, DatabaseUnavailable
 from firstcome.eventlog.events import IssuanceRequested
 from firstcome.issuance.cancellation import QUERY, Cancellation, Reason
@@ -44,10 +44,13 @@ class Compensation:
             event.users,
             Reason.NOT_APPENDED,
         )
+        lost = DatabaseUnavailable("the reply of the cancellation was lost")
         try:
+            failpoints.hit("before_cancel", lost=lost)
             async with asyncio.timeout(self._timeout_seconds), self._pool.transaction() as session:
                 found = await session.execute(QUERY, cancellation.parameters())
                 rows = await found.fetchall()
+            failpoints.hit("after_cancel", lost=lost)
         except (DatabaseUnavailable, BadRecord, TimeoutError) as error:
             reason = str(error) or "no answer in time"
             log.error("compensation_failed", claims=len(event.users), reason=reason)

@@ -13,8 +13,9 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from time import monotonic
 
+from firstcome import failpoints
 from firstcome.campaigns import CampaignDirectory
-from firstcome.errors import DatabaseUnavailable, LogUnavailable
+from firstcome.errors import DatabaseUnavailable, GateUnavailable, LogUnavailable
 from firstcome.eventlog import events
 from firstcome.eventlog.kafka import Appender
 from firstcome.gate.gate import AskedClaim, Failure, Gate, Verdicts
@@ -100,6 +101,12 @@ class Intake:
         if verdicts.failure is not None:
             self._failed(verdicts, verdicts.failure)
             return
+        try:
+            failpoints.hit("after_admit", lost=GateUnavailable("the gate's reply was lost"))
+        except Exception:
+            log.exception("verdicts_lost", claims=len(verdicts.claims))
+            self._failed(verdicts, Failure(certain=False))
+            return
         users: list[str] = []
         attempts: list[int] = []
         replies: list[Reply] = []
@@ -126,7 +133,13 @@ class Intake:
                 attempts if keyed else [],
                 verdicts.requested_at,
             )
-            self._append(event, replies, verdicts.sent_at)
+            owed = _Owed(event, replies, verdicts.sent_at + self._settings.answer_deadline_seconds)
+            try:
+                self._append(owed)
+            except Exception:
+                # Nobody knows whether the record is on its way; the sweeper will.
+                log.exception("append_mishandled", claims=len(replies))
+                _answer(owed, promised=False)
 
     def broker_away(self) -> None:
         """Answer everybody who waits: nobody knows whether the broker has their records."""
@@ -167,18 +180,16 @@ class Intake:
         else:
             _replay(reply, position, status)
 
-    def _append(
-        self, event: events.IssuanceRequested, replies: list[Reply], sent_at: float
-    ) -> None:
-        owed = _Owed(event, replies, sent_at + self._settings.answer_deadline_seconds)
+    def _append(self, owed: _Owed) -> None:
         self._sequence += 1
         sequence = self._sequence
         try:
-            self._appender.append(events.encode(event), partial(self._reported, sequence))
+            self._appender.append(events.encode(owed.event), partial(self._reported, sequence))
         except LogUnavailable as error:
-            log.warning("append_refused", claims=len(replies), reason=str(error))
+            log.warning("append_refused", claims=len(owed.replies), reason=str(error))
             self._spawn(self._compensate(owed))
             return
+        failpoints.hit("after_append", lost=LogUnavailable("the report was lost"))
         if self._appender.is_away:
             # It went away while the claims were at the gate; they are on their way all the same.
             _answer(owed, promised=False)
@@ -188,10 +199,13 @@ class Intake:
             self._expiry = asyncio.get_running_loop().call_later(EXPIRE_SECONDS, self._expire)
 
     def _reported(self, sequence: int, delivered: bool) -> None:
+        lost = LogUnavailable("the report was lost")
+        failpoints.hit("after_acknowledgement", lost=lost)
         owed = self._owed.pop(sequence, None)
         if owed is not None:
             # A late acknowledgement is no promise: a rebuild may have fenced the position by then.
             _answer(owed, promised=delivered and monotonic() <= owed.due)
+            failpoints.hit("after_answer", lost=lost)
 
     def _expire(self) -> None:
         now = monotonic()

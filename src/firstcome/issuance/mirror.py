@@ -6,8 +6,9 @@ mirror carries the difference over in one step, releasing the users of cancelled
 rows; repeating it, late or twice, does nothing.
 """
 
-from firstcome import postgres
+from firstcome import failpoints, postgres
 from firstcome.campaigns import mirror_of
+from firstcome.errors import GateUnavailable
 from firstcome.gate import register
 from firstcome.gate.session import GateSession
 from firstcome.logs import get_logger
@@ -29,7 +30,10 @@ def mirror(
     if gate.epoch != campaign.epoch or gate.version >= campaign.version:
         return False
     fresh, cancelled = mirror_of(connection, campaign.campaign_id, gate.version)
+    lost = GateUnavailable("the mirror's reply was lost")
+    failpoints.hit("before_release", lost=lost)
     version = register.mirror(session, fresh, gate.buckets, cancelled)
+    failpoints.hit("after_release", lost=lost)
     if version < 0:
         return False  # shut or of another epoch by now: a rebuild loads all of it
     log.info(

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from firstcome import postgres
-from firstcome.errors import BadRecord, RecordingStopped
+from firstcome import failpoints, postgres
+from firstcome.errors import BadRecord, DatabaseUnavailable, RecordingStopped
 from firstcome.eventlog.consumer import Origin
 from firstcome.issuance import quarantine
 from firstcome.issuance.batch import Batch, claims_in, halves
@@ -79,7 +79,9 @@ class Recorder:
 
     def _transaction(self, batches: Sequence[Batch]) -> Recorded:
         with self._session() as connection:
-            return Transaction(connection).record(batches)
+            recorded = Transaction(connection).record(batches)
+        failpoints.hit("after_commit", lost=DatabaseUnavailable("the commit's reply was lost"))
+        return recorded
 
     def _bisected(self, batches: Sequence[Batch], error: BadRecord) -> Recorded:
         claims = claims_in(batches)

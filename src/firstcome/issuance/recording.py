@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from threading import Event
 
+from firstcome import failpoints
 from firstcome.errors import BadRecord, DatabaseUnavailable, RecordingStopped
 from firstcome.eventlog import events
 from firstcome.eventlog.consumer import Consumer, Partition, Polled
@@ -101,6 +102,7 @@ class Recording:
         if not self._held:
             return recorded
         try:
+            failpoints.hit("after_poll", lost=DatabaseUnavailable("the session broke"))
             batches = self._decoded()
             for run in slices(batches, self._settings.transaction_rows_max):
                 recorded.merge(self._recorder.record(run))

@@ -7,6 +7,7 @@ connection; what could not be written is kept for it. The sweeper settles what i
 import time
 from collections.abc import Callable
 
+from firstcome import failpoints
 from firstcome.errors import GateUnavailable
 from firstcome.gate.session import GateSession
 from firstcome.issuance.settled import Ranges, Settled
@@ -73,3 +74,4 @@ class Settling:
             self._session = self._open()
         for (campaign_id, epoch), each in ranges.items():
             self._session.settle(campaign_id, epoch, each)
+        failpoints.hit("after_settle", lost=GateUnavailable("the reply of settling was lost"))

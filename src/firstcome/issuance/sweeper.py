@@ -15,7 +15,7 @@ from threading import Event
 from time import monotonic
 from typing import NamedTuple, Protocol
 
-from firstcome import postgres
+from firstcome import failpoints, postgres
 from firstcome.errors import DatabaseUnavailable, GateUnavailable, LogUnavailable, RecordingStopped
 from firstcome.eventlog.admin import Offsets
 from firstcome.eventlog.events import IssuanceRequested
@@ -162,6 +162,7 @@ class Sweeper:
         self._mark(positions)
         for campaign_id, epoch in positions:
             journal = Journal(session, campaign_id, epoch)
+            failpoints.hit("before_trim", lost=GateUnavailable("the connection broke"))
             trimmed += journal.trim()
             up_to = self._due_up_to((campaign_id, epoch), reached)
             room = self._settings.claims_max - sum(len(batch.event.users) for batch in due)
@@ -182,6 +183,7 @@ class Sweeper:
         self._marks = {key: self._marks.get(key, deque()) for key in positions}
         for key, position_last in positions.items():
             self._marks[key].append(Mark(now, position_last, ends))
+        failpoints.hit("after_mark", lost=LogUnavailable("the reply with the log's ends was lost"))
 
     def _due_up_to(self, key: tuple[CampaignId, int], reached: dict[int, bool]) -> int:
         """Return the position up to which open claims are due; 0: none."""
@@ -208,11 +210,13 @@ class Sweeper:
     def _record(self, session: GateSession, due: list[Batch]) -> int:
         if not due:
             return 0
+        failpoints.hit("after_journal", lost=GateUnavailable("the journal's reply was lost"))
         try:
             recorded = self._recorder.record(due)
         except RecordingStopped as error:
             log.error("sweep_stopped", reason=str(error))
             return 0
+        failpoints.hit("after_sweep", lost=GateUnavailable("the connection broke"))
         settle(session, recorded)
         claims = sum(len(batch.event.users) for batch in due)
         log.warning(

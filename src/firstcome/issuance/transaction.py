@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from firstcome import postgres
+from firstcome import failpoints, postgres
 from firstcome.errors import DatabaseUnavailable
 from firstcome.issuance.batch import Batch, claims_in, possible
 from firstcome.issuance.cancellation import Cancellation, cancel
@@ -63,6 +63,7 @@ class Transaction:
         for campaign_id in sorted(self._duplicates):
             self._give_up(campaign_id, self._duplicates[campaign_id])
         self._write_letters()
+        failpoints.hit("before_commit", lost=_connection_lost())
         return self._recorded
 
     def recall(self, batch: Batch) -> Recorded | None:
@@ -96,6 +97,7 @@ class Transaction:
                 self._settle(claim, status)
             self._letters.append(letter._replace(claim=claim, origin=batch.origin))
         self._write_letters()
+        failpoints.hit("after_quarantine", lost=_connection_lost())
         return self._recorded
 
     def _eligible(self, batches: Sequence[Batch]) -> dict[CampaignId, list[Batch]]:
@@ -122,10 +124,12 @@ class Transaction:
         }
         locked = self._connection.execute(_QUERIES["lock_campaigns"], parameters).fetchall()
         self._current = dict(locked)
+        failpoints.hit("after_lock", lost=_connection_lost())
         for campaign_id, epoch, last in self._connection.execute(
             _QUERIES["read_epochs"], parameters
         ):
             self._fences[campaign_id, epoch] = last
+        failpoints.hit("after_epochs", lost=_connection_lost())
 
     def _within_the_fence(self, batch: Batch, fence: int | None) -> Batch | None:
         if fence is None or batch.last_position <= fence:
@@ -151,6 +155,7 @@ class Transaction:
         }
         row = self._connection.execute(_QUERIES["record"], parameters).fetchone()
         issued: int = row[0] if row else 0
+        failpoints.hit("after_insert", lost=_connection_lost())
         self._recorded.issued += issued
         if issued == claims_in(batches):
             for batch in batches:
@@ -257,3 +262,8 @@ class Transaction:
     def _write_letters(self) -> None:
         for letter in self._letters:
             write(self._connection, letter)
+
+
+def _connection_lost() -> DatabaseUnavailable:
+    """Return what a caller sees when the session breaks in mid-transaction: nobody knows."""
+    return DatabaseUnavailable("the session broke within the transaction")

@@ -1,0 +1,84 @@
+"""Failpoints: off by default, armed once by a file, proved by its new name."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from firstcome import failpoints
+from firstcome.failpoints import POINTS, FailpointRaised
+
+pytestmark = pytest.mark.unit
+
+LOST = ConnectionError("lost")
+SOURCE = Path(failpoints.__file__).parent
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    failpoints.watch(tmp_path, "api")
+    yield tmp_path
+    failpoints.watch(None, "api")
+
+
+def test_off_unless_a_folder_is_watched(tmp_path: Path) -> None:
+    failpoints.arm(tmp_path, "after_admit", "raise")
+    failpoints.hit("after_admit", lost=LOST)
+    assert [path.name for path in failpoints.armed(tmp_path)] == ["after_admit"]
+
+
+def test_hits_once_and_leaves_a_proof(folder: Path) -> None:
+    failpoints.arm(folder, "after_admit", "raise")
+    with pytest.raises(FailpointRaised, match="after_admit"):
+        failpoints.hit("after_admit", lost=LOST)
+    failpoints.hit("after_admit", lost=LOST)
+    (proof,) = failpoints.taken(folder)
+    assert re.fullmatch(r"after_admit\.taken-\d+", proof.name)
+    assert not failpoints.armed(folder)
+
+
+def test_drop_raises_what_a_lost_reply_raises(folder: Path) -> None:
+    failpoints.arm(folder, "after_commit", "drop")
+    with pytest.raises(ConnectionError, match="lost"):
+        failpoints.hit("after_commit", lost=LOST)
+
+
+def test_pause_goes_on(folder: Path) -> None:
+    failpoints.arm(folder, "after_commit", "pause 0.001")
+    failpoints.hit("after_commit", lost=LOST)
+    assert failpoints.taken(folder)
+
+
+def test_other_points_and_other_roles_pass_by(folder: Path) -> None:
+    failpoints.arm(folder, "after_lock", "raise", role="sweeper")
+    failpoints.arm(folder, "after_poll", "raise")
+    failpoints.hit("after_lock", lost=LOST)
+    assert not failpoints.taken(folder)
+    failpoints.watch(folder, "sweeper")
+    with pytest.raises(FailpointRaised):
+        failpoints.hit("after_lock", lost=LOST)
+
+
+def test_disarm_takes_back_what_nobody_met(folder: Path) -> None:
+    failpoints.arm(folder, "after_admit", "kill")
+    assert failpoints.disarm(folder) == ["after_admit"]
+    failpoints.hit("after_admit", lost=LOST)
+
+
+@pytest.mark.parametrize(
+    ("point", "action"),
+    [("nowhere", "kill"), ("after_admit", "explode"), ("after_admit", "pause 601")],
+)
+def test_what_is_no_point_or_no_action_is_refused(tmp_path: Path, point: str, action: str) -> None:
+    with pytest.raises(ValueError, match=r"nowhere|explode|601"):
+        failpoints.arm(tmp_path, point, action)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_point_stands_in_the_code_exactly_once() -> None:
+    text = "".join(
+        path.read_text() for path in SOURCE.rglob("*.py") if path.name != "failpoints.py"
+    )
+    hits = re.findall(r'failpoints\.hit\(\s*"(\w+)"', text)
+    assert sorted(hits) == sorted(POINTS)
