@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from firstcome.errors import InvalidSettings, Refused
-from firstcome.local import kafka
+from firstcome.local import kafka, links
 from firstcome.local.blueprint import Blueprint, merged, says_ready, to_toml
 from firstcome.local.folder import StackFolder
 from firstcome.local.identity import Identity
@@ -29,6 +29,7 @@ def blueprint(folder: StackFolder, shape: Shape) -> Blueprint:
     identity = Identity.of(folder, shape.brokers)
     names = ["postgres", "redis", "api", "console"]
     names += [f"kafka-{n}{end}" for n in (1, 2, 3) for end in ("", "-controller")]
+    names += links.port_names(shape.links)
     identity.ports = {name: 20_000 + number for number, name in enumerate(names)}
     identity.save(folder)
     return Blueprint(folder, identity, shape)
@@ -140,6 +141,37 @@ def test_children_get_the_users_settings_but_the_stacks_addresses(
     assert environment["FIRSTCOME_INTAKE__ANSWER_DEADLINE_SECONDS"] == "9"
     assert "FIRSTCOME_REDIS__URL" not in environment
     assert environment["FIRSTCOME_CONFIG"] == str(folder.settings)
+
+
+def test_linked_roles_reach_engines_by_their_links(folder: StackFolder) -> None:
+    shape = Shape(
+        links={"recorder.redis": 1, "recorder.postgres": 2, "recorder.kafka-1": 3},
+        environment={"recorder": {"A": "1"}, "postgres": {"A": "2"}},
+    )
+    made = blueprint(folder, shape)
+    made.identity.ports["api"] = 0
+    with made.listener() as listener:
+        specs = {spec.role: spec.environment for spec in made.processes(listener)}
+    direct, linked = specs["api"], specs["recorder"]
+    assert not direct.keys() & {links.REDIS, links.POSTGRES, links.BOOTSTRAP, "A"}
+    assert linked[links.REDIS].endswith("@127.0.0.1:1/0")
+    assert linked[links.POSTGRES].endswith("@127.0.0.1:2/firstcome")
+    assert (linked[links.BOOTSTRAP], linked["A"]) == ("127.0.0.1:3", "1")
+    engines = {spec.role: spec.environment for spec in made.engines()}
+    assert (engines["postgres"]["A"], engines["redis"].get("A")) == ("2", None)
+
+
+def test_linked_roles_are_told_of_their_links_by_the_broker(tmp_path: Path) -> None:
+    further = (kafka.Listener("RECORDER", 300, 400),)
+    broker = kafka.Broker(1, tmp_path / "kafka-1", tmp_path / "log", 100, 200, further)
+    lines = kafka.properties(broker, [broker]).splitlines()
+    assert (
+        "listeners=PLAINTEXT://127.0.0.1:100,CONTROLLER://127.0.0.1:200,RECORDER://127.0.0.1:300"
+    ) in lines
+    assert "advertised.listeners=PLAINTEXT://127.0.0.1:100,RECORDER://127.0.0.1:400" in lines
+    assert (
+        "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,RECORDER:PLAINTEXT"
+    ) in lines
 
 
 def test_identity_refuses_another_number_of_brokers(folder: StackFolder) -> None:

@@ -33,7 +33,7 @@ NOT_RUNNING, OTHER_SHAPE = 3, 1
 
 
 @app.command()
-def up(
+def up(  # noqa: PLR0913 - one argument per option
     api: Annotated[int | None, typer.Option(min=1, max=64, help="Api processes.")] = None,
     recorders: Annotated[int | None, typer.Option(min=1, max=64, help="Recorders.")] = None,
     brokers: Annotated[
@@ -47,12 +47,15 @@ def up(
         typer.Option(help="external: yours, at FIRSTCOME_KAFKA__BOOTSTRAP_SERVERS."),
     ] = None,
     engines_only: Annotated[bool, typer.Option("--engines-only", hidden=True)] = False,
+    shape: Annotated[
+        str, typer.Option(hidden=True, help="Further fields of the shape, as JSON; for drills.")
+    ] = "{}",
     as_json: AsJson = False,
 ) -> None:
     """Start the local stack and wait until all of it is ready. A running one is left as it is."""
     asked: dict[str, Any] = {"api": api, "recorders": recorders, "auth": auth, "broker": broker}
     asked |= {"brokers": int(brokers) if brokers else None, "engines_only": engines_only}
-    asked = {name: value for name, value in asked.items() if value is not None}
+    asked = {name: value for name, value in asked.items() if value is not None} | json.loads(shape)
     stack = Stack(StackFolder(state_folder()))
     ran = stack.folder.supervisor() is not None
     kept = {"brokers": Identity.of(stack.folder).brokers}

@@ -11,10 +11,11 @@ import signal
 import socket
 import sys
 import tomllib
+from dataclasses import replace
 from typing import Any
 
 from firstcome.errors import InvalidSettings
-from firstcome.local import kafka, postgres, redis
+from firstcome.local import kafka, links, postgres, redis
 from firstcome.local.folder import StackFolder, write_private
 from firstcome.local.identity import Identity
 from firstcome.local.process import Life, Spec
@@ -22,13 +23,12 @@ from firstcome.local.shape import Shape
 
 Document = dict[str, dict[str, Any]]
 
-BOOTSTRAP = "FIRSTCOME_KAFKA__BOOTSTRAP_SERVERS"
 ADDRESSES = {
-    "FIRSTCOME_REDIS__URL",
-    "FIRSTCOME_POSTGRES__URL",
+    links.REDIS,
+    links.POSTGRES,
+    links.BOOTSTRAP,
     "FIRSTCOME_API__PORT",
     "FIRSTCOME_CONSOLE__PORT",
-    BOOTSTRAP,
 }
 # Longer than api.drain_timeout_seconds.
 DRAIN_SECONDS = 15.0
@@ -80,7 +80,7 @@ class Blueprint:
         if self.shape.broker == "kafka":
             cluster = self._cluster()
             engines += [kafka.spec(each, cluster, identity.cluster_id) for each in cluster]
-        return engines
+        return [self._varied(spec) for spec in engines]
 
     def migration(self) -> Spec:
         """Return what makes topics and database objects, before any of our own processes."""
@@ -123,7 +123,7 @@ class Blueprint:
             name=name,
             role=role,
             command=[sys.executable, "-m", "firstcome", *arguments],
-            environment=self._environment(),
+            environment=self._environment(role),
             is_ready=says_ready,
             stop_signal=signal.SIGTERM,
             stop_seconds=DRAIN_SECONDS,
@@ -131,13 +131,20 @@ class Blueprint:
             once=once,
         )
 
-    def _environment(self) -> dict[str, str]:
+    def _varied(self, spec: Spec) -> Spec:
+        """Return an engine's spec with this shape's variables for it."""
+        further = self.shape.environment.get(spec.role, {})
+        return replace(spec, environment={**spec.environment, **further})
+
+    def _environment(self, role: str) -> dict[str, str]:
         passed = {name: value for name, value in os.environ.items() if name not in ADDRESSES}
         return passed | {
             "FIRSTCOME_CONFIG": str(self.folder.settings),
             "FIRSTCOME_STATE": str(self.folder.path),
             "FIRSTCOME_LOGS__FORMAT": "json",  # readiness is read from the log
             "PYTHONUNBUFFERED": "1",
+            **links.environment(self.shape.links, role, self.identity),
+            **self.shape.environment.get(role, {}),
         }
 
     def _own_settings(self) -> Document:
@@ -169,6 +176,7 @@ class Blueprint:
                 self.folder.log(f"kafka-{number}"),
                 self.identity.ports[f"kafka-{number}"],
                 self.identity.ports[f"kafka-{number}-controller"],
+                links.listeners(self.shape.links, number, self.identity),
             )
             for number in range(1, self.identity.brokers + 1)
         ]
@@ -178,9 +186,11 @@ def kafka_servers(shape: Shape) -> str | None:
     """Return the user's own brokers; None if the stack runs them. Raises InvalidSettings."""
     if shape.broker == "kafka":
         return None
-    if servers := os.environ.get(BOOTSTRAP):
+    if servers := os.environ.get(links.BOOTSTRAP):
         return servers
-    raise InvalidSettings(f"--broker external needs {BOOTSTRAP}: set it to host:port,host:port")
+    raise InvalidSettings(
+        f"--broker external needs {links.BOOTSTRAP}: set it to host:port,host:port"
+    )
 
 
 def says_ready(life: Life) -> bool:

@@ -5,6 +5,7 @@ Ports are wishes: one that something else has taken by the next start is replace
 
 import os
 import secrets
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
 from firstcome.errors import Refused
@@ -44,8 +45,11 @@ class Identity:
             )
         return identity
 
-    def choose_ports(self) -> None:
-        """Reserve every port, as before where possible; the api prefers 8000, the console 8001."""
+    def choose_ports(self, further: Iterable[str] = ()) -> None:
+        """Reserve every port, as before where possible; the api prefers 8000, the console 8001.
+
+        `further` names ports that only this run needs.
+        """
         preferred = {
             "api": int(os.environ.get("FIRSTCOME_API__PORT") or 8000),
             "console": int(os.environ.get("FIRSTCOME_CONSOLE__PORT") or 8001),
@@ -53,7 +57,7 @@ class Identity:
         names = ["postgres", "redis", *preferred]
         for number in range(1, self.brokers + 1):
             names += [f"kafka-{number}", f"kafka-{number}-controller"]
-        for name in names:
+        for name in [*names, *further]:
             self.ports[name] = ports.reserve(self.ports.get(name) or preferred.get(name))
 
     def save(self, folder: StackFolder) -> None:

@@ -30,7 +30,6 @@ HEAP_MB = {1: 512, 3: 384}
 SETTINGS = {
     "process.roles": "broker,controller",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "auto.create.topics.enable": "false",
     # A killed broker may come back, or be replaced, after 3 s instead of 9.
     "broker.session.timeout.ms": "3000",
@@ -51,6 +50,15 @@ SETTINGS = {
 
 
 @dataclass(frozen=True)
+class Listener:
+    """A further way in: clients that come by it are sent to the advertised port."""
+
+    name: str
+    port: int
+    advertised_port: int
+
+
+@dataclass(frozen=True)
 class Broker:
     """One broker of the cluster: its number from 1, folder, log and ports."""
 
@@ -59,6 +67,7 @@ class Broker:
     log: Path
     port: int
     controller_port: int
+    listeners: tuple[Listener, ...] = ()
 
 
 def spec(broker: Broker, cluster: list[Broker], cluster_id: str) -> Spec:
@@ -83,9 +92,19 @@ def properties(broker: Broker, cluster: list[Broker]) -> str:
         "controller.quorum.voters": ",".join(
             f"{each.node_id}@127.0.0.1:{each.controller_port}" for each in cluster
         ),
-        "listeners": f"PLAINTEXT://127.0.0.1:{broker.port},"
-        f"CONTROLLER://127.0.0.1:{broker.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{broker.port}",
+        "listeners": _addresses(
+            ("PLAINTEXT", broker.port),
+            ("CONTROLLER", broker.controller_port),
+            *((each.name, each.port) for each in broker.listeners),
+        ),
+        "advertised.listeners": _addresses(
+            ("PLAINTEXT", broker.port),
+            *((each.name, each.advertised_port) for each in broker.listeners),
+        ),
+        "listener.security.protocol.map": ",".join(
+            f"{name}:PLAINTEXT"
+            for name in ("PLAINTEXT", "CONTROLLER", *(each.name for each in broker.listeners))
+        ),
         "log.dirs": str(broker.folder / "data"),
         "default.replication.factor": replication,
         "min.insync.replicas": in_sync,
@@ -96,6 +115,10 @@ def properties(broker: Broker, cluster: list[Broker]) -> str:
         "share.coordinator.state.topic.min.isr": in_sync,
     }
     return "".join(f"{name}={value}\n" for name, value in lines.items())
+
+
+def _addresses(*listeners: tuple[str, int]) -> str:
+    return ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners)
 
 
 def brokers_visible(port: int) -> int:
@@ -159,7 +182,8 @@ def train(cache: Path) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="training-", dir=cache.parent) as scratch:
         folder = Path(scratch)
-        broker = Broker(1, folder / "kafka-1", folder / "log", *(ports.reserve(None) for _ in "12"))
+        port, controller_port = ports.reserve(None), ports.reserve(None)
+        broker = Broker(1, folder / "kafka-1", folder / "log", port, controller_port)
         _format(broker, [broker], new_cluster_id())
         new = folder / cache.name
         command = java.training_command(

@@ -1,7 +1,7 @@
 """What a stack consists of: how many of each process, and whose Kafka."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 
@@ -15,6 +15,9 @@ class Shape:
     auth: Literal["jwt", "gateway"] = "jwt"
     broker: Literal["kafka", "external"] = "kafka"
     engines_only: bool = False
+    # For fault drills: ports before engines (see links.py), and variables by role of process.
+    links: dict[str, int] = field(default_factory=dict)
+    environment: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return it for a command line."""

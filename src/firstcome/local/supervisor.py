@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from firstcome.local import remains
+from firstcome.local import links, remains
 from firstcome.local.blueprint import Blueprint
 from firstcome.local.folder import StackFolder, write_json
 from firstcome.local.identity import Identity
@@ -226,7 +226,7 @@ def main(path: str, shape_json: str) -> int:
     try:
         remains.clear(folder)
         identity = Identity.of(folder, shape.brokers)
-        identity.choose_ports()
+        identity.choose_ports(links.port_names(shape.links))
         identity.save(folder)
         blueprint = Blueprint(folder, identity, shape)
         blueprint.write_settings()

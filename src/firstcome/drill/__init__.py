@@ -1,0 +1,1 @@
+"""What breaks a local stack on purpose, and proves that it did."""
