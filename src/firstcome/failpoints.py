@@ -130,7 +130,8 @@ def disarm(folder: Path) -> list[str]:
 
 def armed(folder: Path) -> list[Path]:
     """Return the files that wait for a process."""
-    return [each for each in _files(folder) if each.name.partition("@")[0] in POINTS]
+    waiting = [each for each in _files(folder) if ".taken-" not in each.name]
+    return [each for each in waiting if each.name.partition("@")[0] in POINTS]
 
 
 def taken(folder: Path) -> list[Path]:

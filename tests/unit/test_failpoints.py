@@ -38,6 +38,15 @@ def test_hits_once_and_leaves_a_proof(folder: Path) -> None:
     assert not failpoints.armed(folder)
 
 
+def test_what_a_kind_of_process_has_taken_is_not_armed_any_more(folder: Path) -> None:
+    failpoints.arm(folder, "after_admit", "raise", role="api")
+    with pytest.raises(FailpointRaised, match="after_admit"):
+        failpoints.hit("after_admit", lost=LOST)
+    assert not failpoints.armed(folder)
+    assert not failpoints.disarm(folder)
+    assert failpoints.taken(folder)
+
+
 def test_drop_raises_what_a_lost_reply_raises(folder: Path) -> None:
     failpoints.arm(folder, "after_commit", "drop")
     with pytest.raises(ConnectionError, match="lost"):
