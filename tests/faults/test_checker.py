@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
-from checker import Checker, Ended
-from traffic import CLAIM, STATUS, Heard, Offer
+
+from firstcome.drill.checker import Checker, Ended
+from firstcome.drill.history import CLAIM, STATUS, Heard, Offer
 
 pytestmark = pytest.mark.faults
 

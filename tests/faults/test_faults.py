@@ -1,6 +1,6 @@
 """Every part of the stack breaks once, while hundreds of claims a second come in.
 
-Each test ends with the judgement of tests/faults/ordeal.py: what every client heard against
+Each test ends with the judgement of firstcome.drill.ordeal: what every client heard against
 who holds a coupon, and `firstcome verify`.
 """
 
@@ -9,11 +9,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from checker import is_promise
-from injector import Injector
-from ordeal import Ordeal
-from traffic import CLAIM, LOST, Heard
 
+from firstcome.drill.data import wipe_redis
+from firstcome.drill.eventually import wait
+from firstcome.drill.history import CLAIM, LOST, Heard
+from firstcome.drill.ordeal import Ordeal
+from firstcome.drill.processes import Processes
 from running import RunningStack, started
 
 pytestmark = pytest.mark.faults
@@ -35,18 +36,18 @@ def test_recorder_is_killed_in_mid_batch(ordeal: Ordeal) -> None:
 
 
 def test_recorder_stands_still_while_redis_is_killed(ordeal: Ordeal) -> None:
-    def recorder_and_redis(faults: Injector) -> None:
+    def recorder_and_redis(faults: Processes) -> None:
         with faults.frozen("recorder-1"):
             faults.kill("redis")
-            faults.wait(3)
+            wait(3)
 
     ordeal.undergo(recorder_and_redis, FINAL_SECONDS)
 
 
 def test_one_of_two_apis_is_killed_with_claims_under_way(ordeal: Ordeal) -> None:
-    def api_while_the_broker_stands_still(faults: Injector) -> None:
+    def api_while_the_broker_stands_still(faults: Processes) -> None:
         with faults.noticed("api-2") as pid, faults.frozen("kafka-1"):
-            faults.wait(0.7)
+            wait(0.7)
             os.kill(pid, signal.SIGKILL)
 
     ordeal.undergo(api_while_the_broker_stands_still, FINAL_SECONDS)
@@ -54,12 +55,12 @@ def test_one_of_two_apis_is_killed_with_claims_under_way(ordeal: Ordeal) -> None
 
 
 def test_api_that_is_stopped_gives_every_answer_that_it_owes(ordeal: Ordeal) -> None:
-    def stop_while_the_broker_stands_still(faults: Injector) -> None:
+    def stop_while_the_broker_stands_still(faults: Processes) -> None:
         # Shorter than a broker may be silent before it counts as away.
         with faults.noticed("api-1") as pid, faults.frozen("kafka-1"):
-            faults.wait(0.7)
+            wait(0.7)
             os.kill(pid, signal.SIGTERM)
-            faults.wait(0.5)
+            wait(0.5)
 
     ordeal.undergo(stop_while_the_broker_stands_still, FINAL_SECONDS)
     claims: dict[tuple[int, str], list[Heard]] = {}
@@ -72,11 +73,11 @@ def test_api_that_is_stopped_gives_every_answer_that_it_owes(ordeal: Ordeal) -> 
         # A request may meet a connection that is just being closed. Then it must not count.
         assert not (codes == {LOST} and place in winners), f"{place}: a place without an answer"
         # A replay waits for its position to be settled, which does not hold up a stop.
-        assert "OUTCOME_UNKNOWN" not in codes or any(map(is_promise, history)), history
+        assert "OUTCOME_UNKNOWN" not in codes or any(heard.is_promise for heard in history), history
 
 
 def test_sweeper_is_killed_while_it_rebuilds_for_a_killed_redis(ordeal: Ordeal) -> None:
-    def redis_then_sweeper(faults: Injector) -> None:
+    def redis_then_sweeper(faults: Processes) -> None:
         faults.kill("redis")
         faults.kill("sweeper-1")
 
@@ -84,7 +85,7 @@ def test_sweeper_is_killed_while_it_rebuilds_for_a_killed_redis(ordeal: Ordeal) 
 
 
 def test_redis_is_killed_and_loses_all_data(ordeal: Ordeal) -> None:
-    ordeal.undergo(Injector.wipe_redis, FINAL_SECONDS)
+    ordeal.undergo(wipe_redis, FINAL_SECONDS)
 
 
 def test_redis_stands_still(ordeal: Ordeal) -> None:
@@ -104,11 +105,11 @@ def test_everything_is_killed_at_once(ordeal: Ordeal) -> None:
 
 
 def test_three_faults_in_a_row_by_default_settings(tmp_path: Path, seed: int) -> None:
-    def recorder_api_and_redis(faults: Injector) -> None:
+    def recorder_api_and_redis(faults: Processes) -> None:
         for name in ("recorder-1", "api-1", "redis"):
             faults.kill(name)
 
     with started(tmp_path / "stack", "--api", "2") as stack:
         ordeal = Ordeal(stack, seed)
         ordeal.undergo(recorder_api_and_redis, FINAL_SECONDS_BY_DEFAULT)
-        assert any(is_promise(heard) for heard in ordeal.heard)
+        assert any(heard.is_promise for heard in ordeal.heard)

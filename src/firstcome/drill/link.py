@@ -168,7 +168,7 @@ class Link:
 def free_port() -> int:
     """Return a port that nothing listens on. Raises OSError where there is none."""
     for _ in range(PORTS_TRIED_MAX):
-        port = random.randrange(FIRST_PORT, LAST_PORT)  # noqa: S311 - not a secret
+        port = random.randrange(FIRST_PORT, LAST_PORT)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

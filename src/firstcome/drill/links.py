@@ -31,7 +31,7 @@ class Links:
         engines = ("redis", "postgres", *(f"kafka-{n}" for n in range(1, brokers + 1)))
         self._identity = state / "identity.json"
         self._loop = asyncio.new_event_loop()
-        self._chance = Random(seed)  # noqa: S311 - to be repeated
+        self._chance = Random(seed)
         self._links: dict[str, Link] = {}
         for role in ROLES:
             for engine in engines:

@@ -11,54 +11,21 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from random import Random
-from typing import NamedTuple
 
-import msgspec
+from firstcome.drill.history import (
+    ASK_AGAIN,
+    CLAIM,
+    LOST,
+    STATUS,
+    TIMED_OUT,
+    Heard,
+    Offer,
+    meaning,
+)
 
 ANSWER_SECONDS = 8.0  # a client gives up then; longer than any answer may take
 VISITORS_MAX = 1500  # at once; a crowd that hears nothing does not grow for ever
 TRIES_MAX = 40
-CLAIM, STATUS = "claim", "status"
-LOST, TIMED_OUT = "CONNECTION_LOST", "TIMED_OUT"
-IN_DOUBT = frozenset({LOST, TIMED_OUT, "OUTCOME_UNKNOWN"})
-ASK_AGAIN = IN_DOUBT | {"TEMPORARILY_UNAVAILABLE"}
-
-
-class Heard(NamedTuple):
-    """One request and its answer, as one client saw it."""
-
-    act: str  # CLAIM or STATUS
-    campaign_id: int
-    user: str
-    key: str | None
-    invoked: float  # monotonic
-    answered: float
-    code: str  # REQUESTED for 202, a status for a status read, a problem's code, or IN_DOUBT
-    position: int  # 0: none was named
-    status: str  # of a status read or a duplicate's issuance; else empty
-    replayed: bool
-
-
-class _Issuance(msgspec.Struct):
-    position: int
-    status: str
-
-
-class _Body(msgspec.Struct):
-    """What any answer may hold; a problem's `status` is a number."""
-
-    position: int = 0
-    status: str | int = ""
-    code: str = ""
-    issuance: _Issuance | None = None
-
-
-class Offer(NamedTuple):
-    """A campaign, and how many of all visitors want it: a share of 1."""
-
-    campaign_id: int
-    stock: int
-    share: float
 
 
 class Traffic:
@@ -72,6 +39,7 @@ class Traffic:
         seed: int,
         rate: float,
     ) -> None:
+        """Nobody comes before it is entered; `rate` is visitors a second."""
         self.heard: list[Heard] = []
         self.seed = seed
         self._address = address
@@ -106,8 +74,7 @@ class Traffic:
         for heard in reversed(self.heard):
             if heard.answered < when - ANSWER_SECONDS:
                 break
-            if heard.act == CLAIM and heard.code == "REQUESTED":
-                count += heard.answered >= when
+            count += heard.is_promise and heard.answered >= when
         return count
 
     def look(self, places: Iterable[tuple[int, str]], wait: float = 0) -> list[Heard]:
@@ -233,16 +200,3 @@ class Traffic:
             with suppress(OSError):
                 writer.transport.abort()
         return await asyncio.open_connection(*self._address)
-
-
-def meaning(head: bytes, body: bytes) -> tuple[str, int, str, bool]:
-    """Return code, position, status and whether it is a replay, of one answer."""
-    said = msgspec.json.decode(body, type=_Body)
-    http_status = int(head[9:12])
-    if http_status == 202:
-        return str(said.status), said.position, "", b"idempotency-replayed: true" in head.lower()
-    if http_status == 200:
-        return str(said.status), said.position, str(said.status), False
-    if said.issuance is not None:
-        return said.code, said.issuance.position, said.issuance.status, False
-    return said.code, 0, "", False

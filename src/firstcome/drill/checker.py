@@ -8,14 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from traffic import CLAIM, IN_DOUBT, STATUS, Heard, Offer
+from firstcome.drill.history import CLAIM, FINAL, IN_DOUBT, STATUS, Heard, Offer
 
 # What a claim or a status read may hear in a world where things break.
 KNOWN = IN_DOUBT | {
     *("REQUESTED", "DUPLICATE_COUPON_ISSUE", "COUPON_OUT_OF_STOCK", "TEMPORARILY_UNAVAILABLE"),
     *("ISSUED", "UNDER_REVIEW", "CANCELLED", "NOT_REQUESTED"),
 }
-FINAL = {"ISSUED", "UNDER_REVIEW", "NOT_REQUESTED"}
 SHOWN_MAX = 10
 
 
@@ -31,6 +30,7 @@ class Checker:
     """Judges one history. `violations()` is empty when every law holds."""
 
     def __init__(self, heard: Iterable[Heard], ended: Iterable[Ended]) -> None:
+        """`heard` in any order."""
         self._ended = list(ended)
         self._users: dict[tuple[int, str], list[Heard]] = defaultdict(list)
         for each in sorted(heard, key=lambda heard: heard.invoked):
@@ -80,7 +80,7 @@ class Checker:
         """Who was told 202 holds a coupon, at that position."""
         for (campaign_id, user), history in self._users.items():
             for heard in history:
-                if is_promise(heard):
+                if heard.is_promise:
                     place = self._places.get((campaign_id, user))
                     if place != heard.position:
                         yield f"{user} was promised {heard.position}, and holds {place}"
@@ -94,7 +94,7 @@ class Checker:
                 claims = [heard for heard in history if heard.act == CLAIM]
                 if claims and heard_first < claims[0].invoked:
                     yield f"{user} asked after {whose} was answered, but is before him ({position})"
-                promises = [heard.answered for heard in claims if is_promise(heard)]
+                promises = [heard.answered for heard in claims if heard.is_promise]
                 if promises and min(promises) < heard_first:
                     heard_first, whose = min(promises), user
 
@@ -110,25 +110,25 @@ class Checker:
         """What was ISSUED or promised never goes back, for whoever asks after he was told."""
         for (_, user), history in self._users.items():
             for earlier in history:
-                if not is_promise(earlier) and earlier.status != "ISSUED":
+                if not earlier.is_promise and earlier.status != "ISSUED":
                     continue
                 for later in history:
                     if later.invoked > earlier.answered and goes_back(earlier, later):
-                        yield f"{user} heard {brief(earlier)}, then {brief(later)}"
+                        yield f"{user} heard {earlier.brief()}, then {later.brief()}"
 
     def _uninvited(self) -> Iterator[str]:
         """Nobody holds a coupon who never asked, or was always and certainly refused."""
         for (campaign_id, user), position in self._places.items():
             claims = [h for h in self._users.get((campaign_id, user), []) if h.act == CLAIM]
-            if not any(is_promise(heard) or heard.code in IN_DOUBT for heard in claims):
-                said = [brief(heard) for heard in claims]
+            if not any(heard.is_promise or heard.is_in_doubt for heard in claims):
+                said = [heard.brief() for heard in claims]
                 yield f"{user} holds {position} of campaign {campaign_id}, but heard {said}"
 
     def _contradicted(self) -> Iterator[str]:
         """All that one user hears of his place, and all that one key hears, fits together."""
         for (_, user), history in self._users.items():
             claims = [heard for heard in history if heard.act == CLAIM]
-            promises = [heard for heard in claims if is_promise(heard)]
+            promises = [heard for heard in claims if heard.is_promise]
             if len({heard.position for heard in promises}) > 1:
                 yield f"{user} was promised {[heard.position for heard in promises]}"
             codes = {heard.code for heard in claims}
@@ -143,19 +143,14 @@ class Checker:
     def _undecided(self) -> Iterator[str]:
         """At the end everybody who may hold a place knows, and the rows say the same."""
         for (campaign_id, user), history in self._users.items():
-            if not any(is_promise(heard) or heard.code in IN_DOUBT for heard in history):
+            if not any(heard.is_promise or heard.is_in_doubt for heard in history):
                 continue
             last = next((h for h in reversed(history) if h.act == STATUS), None)
             if last is None or last.code not in FINAL:
-                yield f"{user} stands at {brief(last) if last else 'nothing'} in the end"
+                yield f"{user} stands at {last.brief() if last else 'nothing'} in the end"
             elif (last.code == "ISSUED") != ((campaign_id, user) in self._places):
                 place = self._places.get((campaign_id, user))
-                yield f"{user} is told {brief(last)}, but the rows say {place}"
-
-
-def is_promise(heard: Heard) -> bool:
-    """Whether this answer was a 202."""
-    return heard.act == CLAIM and heard.code == "REQUESTED"
+                yield f"{user} is told {last.brief()}, but the rows say {place}"
 
 
 def goes_back(earlier: Heard, later: Heard) -> bool:
@@ -167,8 +162,3 @@ def goes_back(earlier: Heard, later: Heard) -> bool:
     if later.status == "CANCELLED":
         return True
     return earlier.status == "ISSUED" and later.status == "REQUESTED"
-
-
-def brief(heard: Heard) -> str:
-    """Return an answer in a few words."""
-    return f"{heard.act} {heard.code} {heard.position or ''} {heard.status}".strip()

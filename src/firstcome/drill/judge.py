@@ -1,0 +1,93 @@
+"""What there is to see when all is over: winners, figures, `verify`, where everybody stands.
+
+It asks the system for its end only; the laws are held against it by checker.py.
+"""
+
+import time
+from collections.abc import Collection
+
+from firstcome.drill.checker import Ended
+from firstcome.drill.eventually import eventually
+from firstcome.drill.history import FINAL, Offer
+from firstcome.drill.stack import RunningStack, VerbFailed
+from firstcome.drill.traffic import Traffic
+
+SHOWN_MAX = 5
+FIGURES = ("issued", "under_review", "cancelled", "stock_left")
+
+
+class Judge:
+    """Reads the end of some campaigns off a stack that is whole again."""
+
+    def __init__(self, stack: RunningStack, offers: Collection[Offer]) -> None:
+        self._stack = stack
+        self._offers = offers
+
+    def ended(self) -> list[Ended]:
+        """Return each campaign as operators see it."""
+        return [Ended(offer, self._winners(offer), self.shown(offer)) for offer in self._offers]
+
+    def verified(self) -> list[str]:
+        """Return what `firstcome verify` finds, with no patience for what is under way."""
+        numbers = [str(offer.campaign_id) for offer in self._offers]
+        verified = self._stack.said(
+            "verify",
+            *(word for number in numbers for word in ("--campaign", number)),
+            exit_code=None,
+            FIRSTCOME_LAWS__GRACE_SECONDS="0.001",
+        )
+        found = [
+            f"verify {law['law']}: {violation['detail']}"
+            for law in verified["laws"]
+            for violation in law["violations"][:SHOWN_MAX]
+        ]
+        return found or ([] if verified["held"] is True else [f"verify: {verified}"])
+
+    def shown(self, offer: Offer) -> dict[str, int]:
+        """Return a campaign's figures, as the gate knows them."""
+        shown = self._stack.said("campaign", "show", str(offer.campaign_id))
+        if shown["stock_left_by"] != "gate":
+            raise VerbFailed(f"the gate of campaign {offer.campaign_id} is not open: {shown}")
+        return {field: shown[field] for field in FIGURES}
+
+    def settle(self, traffic: Traffic, deadline: float) -> None:
+        """Look at everybody who may hold a place, until each of them knows. Raises NotSeen."""
+        places = {
+            (heard.campaign_id, heard.user)
+            for heard in traffic.heard
+            if heard.is_promise or heard.is_in_doubt
+        }
+
+        def undecided() -> list[tuple[str, str]]:
+            looked = traffic.look(places, wait=1)
+            open_ones = [heard for heard in looked if heard.code not in FINAL]
+            places.intersection_update((heard.campaign_id, heard.user) for heard in open_ones)
+            return [(heard.user, heard.code) for heard in open_ones]
+
+        left = max(1.0, deadline - time.monotonic())
+        eventually("everybody knows", undecided, lambda seen: not seen, seconds=left)
+
+    def sell_out(self, traffic: Traffic, offer: Offer) -> None:
+        """Claim whatever is left: a place that has leaked would be missing now. Raises NotSeen."""
+        number = 0
+        prefix = f"{traffic.seed}-{offer.campaign_id}"
+
+        def left() -> int:
+            nonlocal number
+            stock_left = self.shown(offer)["stock_left"]
+            users = [f"late-{prefix}-{number + n}" for n in range(stock_left)]
+            number += stock_left
+            traffic.claim(offer.campaign_id, users)
+            return self.shown(offer)["stock_left"]
+
+        eventually("the small campaign is sold out", left, lambda seen: seen == 0, seconds=20)
+        eventually(
+            "who comes after everybody is refused",
+            lambda: traffic.claim(offer.campaign_id, [f"last-{prefix}"])[0].code,
+            lambda code: code == "COUPON_OUT_OF_STOCK",
+            seconds=0,
+        )
+
+    def _winners(self, offer: Offer) -> list[tuple[int, str]]:
+        rows = self._stack.run("campaign", "export", str(offer.campaign_id)).splitlines()[1:]
+        return [(int(row.split(",")[0]), row.split(",")[1]) for row in rows]
