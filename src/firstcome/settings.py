@@ -106,7 +106,7 @@ class IntakeSettings(Section):
         256, ge=1, le=1000, description="Claims of one gate call; above 256 only latency grows."
     )
     batch_interval_ms: float = Field(
-        1.0, ge=0, le=100, description="Gate calls of one campaign begin at least so far apart."
+        4.0, ge=0, le=100, description="Gate calls of one campaign begin at least so far apart."
     )
     queue_claims_max: int = Field(
         20_000, ge=1, description="Claims of one campaign that wait for the gate; beyond it 503."
@@ -187,7 +187,7 @@ class RecorderSettings(Section):
     """From the log to the database."""
 
     poll_records_max: int = Field(500, ge=1, le=10_000, description="Records of one poll.")
-    poll_timeout_ms: int = Field(10, ge=1, le=1000, description="The batching window of a poll.")
+    poll_timeout_ms: int = Field(20, ge=1, le=1000, description="The batching window of a poll.")
     transaction_rows_max: int = Field(5000, ge=1, description="Claims of one transaction.")
     commit_interval_seconds: Seconds = Field(0.1, description="Offsets are committed so often.")
     retry_pause_seconds_max: Seconds = Field(5.0, description="Longest pause between two tries.")

@@ -303,7 +303,8 @@ async def test_broker_is_not_back_by_what_was_appended_before_it_went(own: OwnEn
         await eventually("no report owed", lambda: not stage.appender._owed)
         number = stage.open_campaign()
         stage.claim(number, "ann")
-        await eventually("a place", lambda: stage.position_last(number) == 1)
+        await eventually("a record on its way", lambda: bool(stage.appender._owed))
+        assert stage.position_last(number) == 1
         stage.appender._intake = slow.intake.model_copy(update={"heartbeat_seconds": 60.0})
         stage.appender._go_away("planted")
         assert await stage.answer("ann") == Answer(Outcome.UNKNOWN)

@@ -12,8 +12,8 @@
 -- Replies {"stale", <epoch field>} when the caller's epoch is not the gate's; then nothing was read
 -- or written. Else one integer a claim: position * 32 + settled * 8 + verdict (model.Verdict).
 --
--- Everything is read and checked before the first write: a script that fails half-way is not
--- rolled back. XADD is the first write, and the only one that can still be refused.
+-- A script that fails half-way is not rolled back. What Redis refuses for want of memory or disk, it
+-- refuses at the first write; an entry that the journal does not take is undone here.
 
 local SOLD_OUT, ADMITTED, REPLAYED, DUPLICATE, NOT_OPEN, PAUSED, CLOSED = 0, 1, 2, 3, 4, 5, 6
 local ATTEMPTS = 16777216 -- 2^24
@@ -44,18 +44,27 @@ local first = tonumber(gate[5]) + 1
 local free = refusal == SOLD_OUT and tonumber(gate[6]) - first + 1 or 0
 
 local replies, users, attempts, buckets = {}, {}, {}, {}
-local mine = {}     -- user -> packed value, of those admitted in this very batch
 local keyed = false -- whether any admitted claim had an attempt
 local admitted = 0
 
 for i = 3, #ARGV, 3 do
     local user, attempt = ARGV[i], tonumber(ARGV[i + 1])
     local bucket = KEYS[tonumber(ARGV[i + 2])]
-    local held = mine[user]
-    if not held then
-        held = tonumber(redis.call("HGET", bucket, user) or nil)
+    local reply = refusal
+    local taken = false
+    if admitted < free then
+        -- A number, not a text of it: Redis writes it exactly, and faster than Lua would.
+        local position = first + admitted
+        local packed = attempt == 0 and position or -(position * ATTEMPTS + attempt)
+        taken = redis.call("HSETNX", bucket, user, packed) == 1
+        if taken then
+            admitted = admitted + 1
+            keyed = keyed or attempt ~= 0
+            users[admitted], attempts[admitted], buckets[admitted] = user, ARGV[i + 1], bucket
+            reply = position * 32 + ADMITTED
+        end
     end
-    local reply
+    local held = not taken and tonumber(redis.call("HGET", bucket, user) or nil)
     if held then
         local position, winner = held, 0
         if held < 0 then
@@ -63,29 +72,20 @@ for i = 3, #ARGV, 3 do
             winner = -held % ATTEMPTS
         end
         local verdict = (attempt ~= 0 and attempt == winner) and REPLAYED or DUPLICATE
-        local settled = 0
-        if not mine[user] then
-            settled = redis.call("BITFIELD_RO", KEYS[3], "GET", "u2", "#" .. position)[1]
-        end
+        local settled = redis.call("BITFIELD_RO", KEYS[3], "GET", "u2", "#" .. position)[1]
         reply = position * 32 + settled * 8 + verdict
-    elseif admitted < free then
-        local position = first + admitted
-        admitted = admitted + 1
-        mine[user] = attempt == 0 and position or -(position * ATTEMPTS + attempt)
-        keyed = keyed or attempt ~= 0
-        users[admitted], attempts[admitted], buckets[admitted] = user, ARGV[i + 1], bucket
-        reply = position * 32 + ADMITTED
-    else
-        reply = refusal
     end
     replies[#replies + 1] = reply
 end
 
 if admitted > 0 then
-    redis.call("XADD", KEYS[2], first .. "-0", "u", table.concat(users, " "),
+    local entry = redis.pcall("XADD", KEYS[2], first .. "-0", "u", table.concat(users, " "),
         "a", keyed and table.concat(attempts, " ") or "", "t", ARGV[2])
-    for i = 1, admitted do
-        redis.call("HSET", buckets[i], users[i], string.format("%.0f", mine[users[i]]))
+    if type(entry) == "table" and entry.err then
+        for i = 1, admitted do
+            redis.call("HDEL", buckets[i], users[i])
+        end
+        return entry
     end
     redis.call("HSET", KEYS[1], "position_last", first + admitted - 1)
 end
