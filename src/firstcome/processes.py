@@ -30,6 +30,7 @@ from firstcome.issuance.compensation import Compensation
 from firstcome.issuance.intake import Intake
 from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.recording import Recording
+from firstcome.issuance.release import Release
 from firstcome.issuance.settling import Settling
 from firstcome.issuance.status import StatusReader
 from firstcome.issuance.sweeper import Sweeper
@@ -113,6 +114,7 @@ def serve_sweeper(settings: Settings) -> None:
 
 def rebuild_of(settings: Settings, progress: Progress) -> Rebuild:
     """Return a rebuild for the command line."""
+    failpoints.watch(settings.failpoints.folder, "rebuild")
     events = LogAdmin(settings.kafka)
     return Rebuild(settings, events, recorder_of(settings), Event(), progress)
 
@@ -150,7 +152,15 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
 
     gate = Gate(connection, settings.intake, judged)
     appender = Appender(settings.kafka, settings.intake, lambda: intake.broker_away())
-    intake = Intake(settings.intake, gate, appender, watcher, Compensation(pool), directory)
+    intake = Intake(
+        settings.intake,
+        gate,
+        appender,
+        watcher,
+        Compensation(pool),
+        Release(pool, connection),
+        directory,
+    )
     authenticator = Authenticator(settings.auth)
     parts = ApiParts(
         intake=intake,

@@ -21,6 +21,7 @@ from firstcome.gate.session import GateSession
 from firstcome.gate.watcher import SettledWatcher
 from firstcome.issuance.compensation import Compensation
 from firstcome.issuance.intake import Intake
+from firstcome.issuance.release import Release
 from firstcome.issuance.status import StatusReader
 from firstcome.local.folder import StackFolder
 from firstcome.local.shape import Shape
@@ -170,6 +171,7 @@ async def intake_stage(
                 stage.appender,
                 stage.watcher,
                 Compensation(pool, timeout_seconds=0.5),
+                Release(pool, connection),
                 directory,
             )
             stage.statuses = StatusReader(gate, stage.watcher, directory, settings.intake)

@@ -1,16 +1,24 @@
 """A claim's way to its answer, on real engines: what is promised, what is not, and never twice."""
 
 from collections.abc import Iterator
+from functools import partial
+from threading import Event, Thread
 from time import monotonic
 
 import pytest
 from confluent_kafka import KafkaError
 
-from firstcome.campaigns import mirror_of
+from firstcome import postgres, rebuild
+from firstcome.campaigns import Campaigns
+from firstcome.eventlog.admin import LogAdmin
 from firstcome.gate import register
 from firstcome.gate.gate import Verdicts
+from firstcome.gate.journal import Journal
 from firstcome.issuance import intake
+from firstcome.issuance.recorder import Recorder
+from firstcome.issuance.recording import Recording
 from firstcome.model import Answer, Outcome, Status
+from firstcome.rebuild import Rebuild
 from tests.integration.gate_stage import eventually, fresh_id, on_uvloop
 from tests.integration.intake_stage import OwnEngines, Stage, intake_stage
 
@@ -185,16 +193,13 @@ async def test_claim_that_was_not_handed_over_is_given_up_and_may_be_made_again(
             (2, "ann", "CANCELLED", "NOT_APPENDED"),
             (3, "bob", "CANCELLED", "NOT_APPENDED"),
         ]
-        stage.claim(number, "ann", 7, tag="too early")
-        heard = await stage.answer("too early")
-        assert heard.outcome in (Outcome.UNKNOWN, Outcome.UNAVAILABLE)
-        fresh, cancelled = mirror_of(stage.database, number, 1)
-        assert register.mirror(stage.session, fresh, 7, cancelled) == fresh.version
+        # No sweeper runs here: whoever was answered is free already.
+        gate = register.read(stage.session, number)
+        assert (gate.position_last, gate.position_limit) == (3, 5)
         stage.claim(number, "ann", 7, tag="again")
         promise = Answer(Outcome.REQUESTED, 4, Status.REQUESTED)
         assert await stage.answer("again") == promise
         assert stage.appended(number) == {1: "first", 4: "ann"}
-        assert fresh.position_limit == 5
         await stage.all_answered()
 
 
@@ -312,3 +317,46 @@ async def test_broker_is_not_back_by_what_was_appended_before_it_went(own: OwnEn
         assert stage.appender.is_away
         stage.appender.append(b"", lambda _: None)
         await eventually("the broker", lambda: not stage.appender.is_away)
+
+
+@on_uvloop
+async def test_claims_of_a_process_that_stood_still_across_a_rebuild_are_unknown_and_fenced(
+    own: OwnEngines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "GRACE_SECONDS", 0.1)
+    settings = own.of_one_test()
+    slept: list[int] = []
+
+    def sleep(verdicts: Verdicts) -> None:
+        """Stop the whole event loop, places in hand, until the next epoch is open."""
+        if not stage.answers or slept:
+            return
+        [campaign] = [each for each in Campaigns(connect).list() if each.campaign_id == number]
+        log = LogAdmin(settings.kafka)
+        work = partial(Rebuild(settings, log, recorder, Event()).run_once, [campaign])
+        rebuilding = Thread(target=lambda: slept.append(work()))
+        rebuilding.start()
+        while rebuilding.is_alive():
+            recording.run_once()
+
+    connect = partial(postgres.connect, settings.postgres)
+    recorder, other = (Recorder(connect, settings.recorder) for _ in range(2))
+    async with intake_stage(settings, on_verdicts=sleep) as stage:
+        recording = Recording(settings.kafka, settings.recorder, other, lambda _: None)
+        number = stage.open_campaign(limit=5)
+        # The journal is lost, as with a wiped Redis: only the sleeper knows of these claims.
+        monkeypatch.setattr(Journal, "read", lambda *_: [])
+        stage.claim(number, "ann", 7)
+        stage.claim(number, "bob", 7)
+        assert await stage.all_answered() == {"UNKNOWN": 2}
+        assert slept == [1]
+        await eventually("the late record", lambda: stage.appended(number))
+        fenced = 0
+        while not fenced:
+            fenced += recording.run_once().fenced
+        recording.close()
+        assert (fenced, rows(stage, number)) == (2, [])
+        await eventually("the broker", lambda: not stage.appender.is_away)
+        stage.claim(number, "bob", 7, tag="again")
+        promise = Answer(Outcome.REQUESTED, 1, Status.REQUESTED)
+        assert await stage.answer("again") == promise

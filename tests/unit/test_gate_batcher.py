@@ -111,3 +111,15 @@ async def test_batcher_goes_on_after_a_send_that_failed() -> None:
     sender.batcher.add(1)
     await asyncio.sleep(0)
     assert sender.batches == [[13], [1]]
+
+
+async def test_batcher_does_not_forget_those_who_wait_behind_a_send_that_failed() -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    sender = Sender(at_once=True, batch_max=1)
+    for item in (13, 1, 2):
+        sender.batcher.add(item)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert len(faults) == 1
+    assert sender.batches == [[13], [1], [2]]

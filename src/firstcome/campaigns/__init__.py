@@ -12,7 +12,7 @@ from firstcome.campaigns.commands import (
     Winner,
 )
 from firstcome.campaigns.directory import CampaignDirectory, HeldCoupon
-from firstcome.campaigns.rows import Mirrored, mirror_of
+from firstcome.campaigns.rows import Mirrored, mirror_for, mirror_of
 
 __all__ = [
     "ENGINES_AVAILABLE",
@@ -24,5 +24,6 @@ __all__ = [
     "Mirrored",
     "Time",
     "Winner",
+    "mirror_for",
     "mirror_of",
 ]

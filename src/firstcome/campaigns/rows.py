@@ -50,6 +50,19 @@ def mirror_of(
     parameters = {"campaign_id": campaign_id, "above_version": above_version}
     with postgres.transaction(connection):
         rows = connection.execute(QUERIES["mirror"], parameters).fetchall()
+    return _mirrored(campaign_id, rows)
+
+
+async def mirror_for(
+    connection: postgres.AsyncConnection, campaign_id: CampaignId, above_version: int
+) -> Mirrored:
+    """Read the same for an asyncio process, within the caller's transaction."""
+    parameters = {"campaign_id": campaign_id, "above_version": above_version}
+    found = await connection.execute(QUERIES["mirror"], parameters)
+    return _mirrored(campaign_id, await found.fetchall())
+
+
+def _mirrored(campaign_id: CampaignId, rows: list[postgres.Row]) -> Mirrored:
     if not rows:
         raise _not_found(campaign_id)
     cancelled = [Cancelled(*row[_CAMPAIGN_COLUMNS:]) for row in rows]

@@ -63,7 +63,10 @@ class Batcher(Generic[Item]):
                 if not self._waits():
                     self._send(self._take())
         except BaseException:
-            self._under_way = False  # one batch is lost with its fault, not all that follow
+            # One batch is lost with its fault; those behind it do not wait for the next arrival.
+            self._under_way = False
+            if self._queue:
+                self._loop.call_soon(self.finished)
             raise
         finally:
             self._sending = False

@@ -12,6 +12,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import NamedTuple, cast
 
@@ -95,6 +96,11 @@ def _tell(command: _Sent, reply: object) -> None:
         log.exception("redis_reply_mishandled")
 
 
+def _resolve(future: "asyncio.Future[object]", reply: object) -> None:
+    if not future.done():  # whoever asked may have given up
+        future.set_result(reply)
+
+
 class GateConnection:
     """Keeps one connection open; `run_id` is None while there is none.
 
@@ -133,6 +139,20 @@ class GateConnection:
         """Run lua/<name>.lua; a server that has forgotten the scripts is given them again."""
         command = ("EVALSHA", SCRIPTS[name].sha, len(keys), *keys, *args)
         self._send(pack(command), on_reply, repeat=True)
+
+    def asked(self, command: Command) -> "asyncio.Future[object]":
+        """Send one command as `call` does; its reply is the future's result, failures too."""
+        reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self.call(command, partial(_resolve, reply))
+        return reply
+
+    def asked_script(
+        self, name: str, keys: Sequence[str], args: Sequence[str | int]
+    ) -> "asyncio.Future[object]":
+        """Run a script as `script` does; its reply is the future's result, failures too."""
+        reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self.script(name, keys, args, partial(_resolve, reply))
+        return reply
 
     def _send(self, data: bytes, on_reply: Reply, *, repeat: bool) -> None:
         wire = self._wire

@@ -9,7 +9,6 @@ It does not promise that an admitted claim is recorded; the journal, the log and
 the sweeper do.
 """
 
-import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
@@ -128,10 +127,8 @@ class Gate:
 
     async def stock_left(self, campaign_id: CampaignId) -> int | None:
         """Return how many more claims the gate would admit; None while it is shut or away."""
-        reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         fields = ("epoch", "position_last", "position_limit")
-        self._connection.call(("HMGET", keys.gate(campaign_id), *fields), partial(_resolve, reply))
-        values = await reply
+        values = await self._connection.asked(("HMGET", keys.gate(campaign_id), *fields))
         if not isinstance(values, list) or self._valid(values[0]) is None:
             return None
         return int(values[2]) - int(values[1])
@@ -166,23 +163,14 @@ class Gate:
                 partial(self._claims_failed, entrance, batch),
             )
             return
+        requested_at = time.time()
         try:
             failpoints.hit("before_admit", lost=GateUnavailable("nothing was sent", certain=True))
+            names, args = _admission(entrance.gate_key, epoch, batch, requested_at)
         except Exception:
             log.exception("batch_unsent", claims=len(batch))
             self._claims_failed(entrance, batch, Failure(certain=True))
             return
-        requested_at = time.time()
-        names = [entrance.gate_key, epoch.journal, epoch.settled]
-        args: list[str | int] = [epoch.field, f"{requested_at:.3f}"]
-        index: dict[int, int] = {}
-        for user_id, attempt, _ in batch:
-            bucket = keys.bucket_of(user_id, epoch.buckets)
-            at = index.get(bucket)
-            if at is None:
-                names.append(f"{epoch.users}{bucket}")
-                at = index[bucket] = len(names)
-            args += (user_id, attempt, at)
         self._connection.script(
             "admit",
             names,
@@ -334,6 +322,23 @@ class Gate:
         return split[0] if split and split[1] == self._connection.run_id else None
 
 
+def _admission(
+    gate_key: str, epoch: Epoch, batch: list[AskedClaim], requested_at: float
+) -> tuple[list[str], list[str | int]]:
+    """Return admit.lua's keys and arguments."""
+    names = [gate_key, epoch.journal, epoch.settled]
+    args: list[str | int] = [epoch.field, f"{requested_at:.3f}"]
+    index: dict[int, int] = {}
+    for user_id, attempt, _ in batch:
+        bucket = keys.bucket_of(user_id, epoch.buckets)
+        at = index.get(bucket)
+        if at is None:
+            names.append(f"{epoch.users}{bucket}")
+            at = index[bucket] = len(names)
+        args += (user_id, attempt, at)
+    return names, args
+
+
 def _failure(reply: object) -> Failure:
     """A refusal by Redis is certain: the script's first write is the only one it may refuse."""
     if isinstance(reply, GateUnavailable):
@@ -346,8 +351,3 @@ def _tell(asked: AskedStatus, value: "int | Failure") -> None:
         asked.reply(value)
     except Exception:
         log.exception("status_mishandled")
-
-
-def _resolve(future: "asyncio.Future[object]", reply: object) -> None:
-    if not future.done():
-        future.set_result(reply)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from firstcome.errors import GateUnavailable
 from firstcome.gate import keys
+from firstcome.gate.connection import GateConnection
 from firstcome.gate.session import Argument, GateSession
 from firstcome.model import ATTEMPT_MAX, Campaign, CampaignId, UserId
 
@@ -52,17 +53,23 @@ def read_all(
     """Return what many gates say, in one round trip. Raises GateUnavailable."""
     replies = session.pipeline([("HMGET", keys.gate(each), *FIELDS) for each in campaign_ids])
     return {
-        campaign_id: _register(session, reply)
+        campaign_id: _register(session.run_id, reply)
         for campaign_id, reply in zip(campaign_ids, replies, strict=True)
     }
 
 
-def _register(session: GateSession, reply: object) -> Register:
+async def read_hot(connection: GateConnection, campaign_id: CampaignId) -> Register:
+    """Return what a gate says, over an api process's hot connection. Raises GateUnavailable."""
+    reply = connection.asked(("HMGET", keys.gate(campaign_id), *FIELDS))
+    return _register(connection.run_id or "", await reply)
+
+
+def _register(run_id: str, reply: object) -> Register:
     if not isinstance(reply, list):
         raise GateUnavailable(f"a gate cannot be read: {reply}")
     field = (reply[0] or b"").decode()
     split = keys.split_epoch_field(field)
-    epoch = split[0] if split and split[1] == session.run_id else None
+    epoch = split[0] if split and split[1] == run_id else None
     return Register(epoch, field, *(int(value or 0) for value in reply[1:]))
 
 
@@ -77,17 +84,32 @@ def mirror(
     `cancelled` must hold every CANCELLED row above the gate's version, read in one snapshot with
     the campaign. Returns the gate's version afterwards, -1 when it is shut or of another epoch.
     """
+    reply = session.script("mirror", *_mirroring(campaign, buckets, cancelled))
+    assert isinstance(reply, int)  # noqa: S101 - mirror.lua's form
+    return reply
+
+
+async def mirror_hot(
+    connection: GateConnection, campaign: Campaign, buckets: int, cancelled: Iterable[Cancelled]
+) -> bool:
+    """Mirror over an api process's hot connection; False: shut, of another epoch, or unknown."""
+    reply = await connection.asked_script("mirror", *_mirroring(campaign, buckets, cancelled))
+    return isinstance(reply, int) and reply >= 0
+
+
+def _mirroring(
+    campaign: Campaign, buckets: int, cancelled: Iterable[Cancelled]
+) -> tuple[list[str], list[str | int]]:
+    """Return mirror.lua's keys and arguments."""
     campaign_id, epoch = campaign.campaign_id, campaign.epoch
     names = [keys.gate(campaign_id), keys.settled(campaign_id, epoch)]
-    args: list[Argument] = [epoch, campaign.version, *_decided(campaign)]
+    args: list[str | int] = [epoch, campaign.version, *_decided(campaign)]
     for row in cancelled:
         user_id = row.user_id or UserId("")
         bucket = keys.bucket_of(user_id, buckets)
         names.append(f"{keys.users_prefix(campaign_id, epoch)}{bucket}")
         args += [row.position, user_id, len(names), row.held_position]
-    reply = session.script("mirror", names, args)
-    assert isinstance(reply, int)  # noqa: S101 - mirror.lua's form
-    return reply
+    return names, args
 
 
 def shut(session: GateSession, campaign_id: CampaignId, token: str) -> None:
@@ -168,7 +190,7 @@ def unlink(session: GateSession, campaign_id: CampaignId, epoch: int, buckets: i
         session.call("UNLINK", *names[start : start + UNLINK_KEYS])
 
 
-def _decided(campaign: Campaign) -> tuple[str, Argument, Argument, int]:
+def _decided(campaign: Campaign) -> tuple[str, str | int, str | int, int]:
     """Return state, opens_at, closes_at (ms since 1970; empty: no bound), position_limit."""
     return (
         campaign.state.value,
@@ -178,7 +200,7 @@ def _decided(campaign: Campaign) -> tuple[str, Argument, Argument, int]:
     )
 
 
-def _milliseconds(moment: datetime | None) -> Argument:
+def _milliseconds(moment: datetime | None) -> str | int:
     return "" if moment is None else round(moment.timestamp() * 1000)
 
 

@@ -1,6 +1,6 @@
 """Compensation: give up at once what the log has certainly not taken.
 
-Path: issuance.intake -> [issuance.compensation] -> PostgreSQL; the mirror then releases
+Path: issuance.intake -> [issuance.compensation] -> PostgreSQL, then issuance.release
 
 Only for an append that was refused before anything was handed over; an outcome that
 is unknown is never compensated. The transaction that cancels by insert and raises the

@@ -21,6 +21,7 @@ from firstcome.eventlog.kafka import Appender
 from firstcome.gate.gate import AskedClaim, Failure, Gate, Verdicts
 from firstcome.gate.watcher import SettledWatcher
 from firstcome.issuance.compensation import Compensation
+from firstcome.issuance.release import Release
 from firstcome.logs import get_logger
 from firstcome.model import (
     SETTLED,
@@ -70,6 +71,7 @@ class Intake:
         appender: Appender,
         watcher: SettledWatcher,
         compensation: Compensation,
+        release: Release,
         directory: CampaignDirectory,
     ) -> None:
         """The gate brings its batches to `judged`, the appender its absence to `broker_away`."""
@@ -78,6 +80,7 @@ class Intake:
         self._appender = appender
         self._watcher = watcher
         self._compensation = compensation
+        self._release = release
         self._directory = directory
         self._owed: dict[int, _Owed] = {}  # in the order of their deadlines
         self._sequence = 0
@@ -245,10 +248,12 @@ class Intake:
             _say(claim.reply, Answer(outcome))
 
     async def _compensate(self, owed: _Owed) -> None:
-        """Cancel by insert what was certainly not appended; the mirror then releases the users."""
+        """Cancel by insert what was certainly not appended, and release its users at once."""
         cancelled: frozenset[Position] = frozenset()
         try:
             cancelled = await self._compensation.cancel(owed.event)
+            if cancelled:
+                await self._release.release(CampaignId(owed.event.campaign_id))
         except Exception:
             log.exception("compensation_broke")
         for position, reply in enumerate(owed.replies, owed.event.first_position):
