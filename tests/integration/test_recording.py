@@ -3,11 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
-from firstcome import postgres
+from firstcome import failpoints, postgres
 from firstcome.errors import DatabaseUnavailable, GateUnavailable
 from firstcome.eventlog import topics
 from firstcome.eventlog.admin import LogAdmin
@@ -162,6 +163,43 @@ def test_recording_that_dies_before_its_commit_leaves_the_records_to_the_next(
     second.close()
     assert len(rows(connection, number)) == 2
     assert scene.settled == [{(number, 1): [(1, 2, 1)]}] * 2
+
+
+def test_recording_commits_again_what_could_not_be_committed(
+    scene: Scene, connection: postgres.Connection, tmp_path: Path
+) -> None:
+    """Nothing else arrives: only the recorder itself can bring the offset to the broker."""
+    number = open_campaign(connection)
+    scene.append(encode(batch(number, 1, ["a"]).event))
+    failpoints.arm(tmp_path, "before_offsets", "drop")
+    failpoints.watch(tmp_path, "recorder")
+    recording = scene.recording()
+    try:
+        work(recording, until=lambda: bool(failpoints.taken(tmp_path)))
+    finally:
+        failpoints.watch(None, "recorder")
+    work(recording, until=lambda: scene.admin.recorded_up_to()[0] == 1)
+    recording.close()
+
+
+def test_recording_sets_one_poison_record_aside_that_comes_alone(
+    scene: Scene, connection: postgres.Connection
+) -> None:
+    number = open_campaign(connection)
+    recording = scene.recording()
+    poison = batch(number, 1, ["a"], requested_at=1e300)
+    scene.append(encode(poison.event))
+    work(recording, until=lambda: scene.admin.recorded_up_to()[0] == 1)
+    assert rows(connection, number) == [(1, "a", "UNDER_REVIEW")]
+    assert dead_letters(connection) == [("REJECTED", 1, "a", 0)]
+    scene.append(encode(batch(number, 2, ["b"]).event))
+    work(recording, until=lambda: scene.admin.recorded_up_to()[0] == 2)
+    recording.close()
+    assert rows(connection, number)[1] == (2, "b", "ISSUED")
+    assert [each for each in scene.settled if each] == [
+        {(number, 1): [(1, 1, 2)]},
+        {(number, 1): [(2, 2, 1)]},
+    ]
 
 
 def test_recording_lets_go_of_what_it_holds_when_partitions_move(

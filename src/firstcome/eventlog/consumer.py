@@ -156,8 +156,8 @@ class Consumer:
 
     def commit(self, *, wait: bool = False) -> None:
         """Commit the offsets of what is done; without `wait`, failures try again next time."""
-        self._commit(self._next.copy(), wait=wait)
-        self._next.clear()
+        offsets, self._next = self._next, {}
+        self._commit(offsets, wait=wait)
 
     def close(self) -> None:
         """Commit what is done and leave the group at once."""
@@ -179,14 +179,28 @@ class Consumer:
         except (KafkaException, LogUnavailable) as error:
             # The rows are there; whoever polls these records again finds replays.
             log.warning("commit_failed", reason=str(error))
+            self._keep(offsets)
 
     def _committed(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         if error is not None:
             log.warning("commit_failed", reason=str(error))
-        for partition in partitions:
-            key = (partition.topic, partition.partition)
-            if (error or partition.error) and key in self._assigned and partition.offset >= 0:
-                self._next[key] = max(partition.offset, self._next.get(key, 0))
+        self._keep(
+            {
+                (partition.topic, partition.partition): partition.offset
+                for partition in partitions
+                if (error or partition.error) and partition.offset >= 0
+            }
+        )
+
+    def _keep(self, offsets: dict[Partition, int]) -> None:
+        """Let offsets that were not committed go with the next commit.
+
+        Otherwise a partition where nothing more arrives would look unrecorded for ever, and
+        rebuild and sweeper wait for it.
+        """
+        for key, offset in offsets.items():
+            if key in self._assigned:
+                self._next[key] = max(offset, self._next.get(key, 0))
 
     def _on_assign(self, consumer: confluent_kafka.Consumer, given: list[TopicPartition]) -> None:
         consumer.incremental_assign(given)
@@ -198,8 +212,10 @@ class Consumer:
     def _on_revoke(self, consumer: confluent_kafka.Consumer, taken: list[TopicPartition]) -> None:
         keys = _keys(taken)
         done = {key: offset for key, offset in self._next.items() if key in keys}
-        self._commit(done, wait=True)
-        self._drop(consumer, taken)
+        try:
+            self._commit(done, wait=True)
+        finally:
+            self._drop(consumer, taken)
         log.info("partitions_revoked", partitions=sorted(number for _, number in keys))
 
     def _on_lost(self, consumer: confluent_kafka.Consumer, taken: list[TopicPartition]) -> None:
