@@ -7,7 +7,7 @@ once, for the first process that comes by; `<point>@<role>` arms it for one kind
 The file's words say what happens there:
 
     kill            the process kills itself (SIGKILL)
-    pause SECONDS   the whole process stands still
+    pause SECONDS   the whole process stands still, its libraries' threads too (SIGSTOP)
     raise           an unexpected error, FailpointRaised
     drop            the reply of the step is lost: the error that the step's own caller would
                     see if the connection had broken after the work was done
@@ -18,7 +18,7 @@ proof that the fault has hit, and no successor of a killed process meets the sam
 
 import os
 import signal
-import time
+import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from enum import StrEnum
@@ -166,8 +166,15 @@ def _act(action: Action, seconds: float, point: str, lost: Exception) -> None:
     if action is Action.KILL:
         os.kill(os.getpid(), signal.SIGKILL)
     elif action is Action.PAUSE:
-        time.sleep(seconds)
+        _stand_still(seconds)
     elif action is Action.RAISE:
         raise FailpointRaised(f"failpoint {point}")
     else:
         raise lost
+
+
+def _stand_still(seconds: float) -> None:
+    """Stop this process with all its threads: a sleep would let librdkafka's keep its place."""
+    pid = os.getpid()
+    script = f"kill -STOP {pid}; sleep {seconds}; kill -CONT {pid}"
+    subprocess.run(["/bin/sh", "-c", script], check=False)

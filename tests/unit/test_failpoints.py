@@ -1,7 +1,10 @@
 """Failpoints: off by default, armed once by a file, proved by its new name."""
 
 import re
+import threading
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -53,10 +56,23 @@ def test_drop_raises_what_a_lost_reply_raises(folder: Path) -> None:
         failpoints.hit("after_commit", lost=LOST)
 
 
-def test_pause_goes_on(folder: Path) -> None:
-    failpoints.arm(folder, "after_commit", "pause 0.001")
-    failpoints.hit("after_commit", lost=LOST)
-    assert failpoints.taken(folder)
+def test_pause_stops_every_thread_and_goes_on(folder: Path) -> None:
+    looked: list[float] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.005):
+            looked.append(time.monotonic())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    failpoints.arm(folder, "after_lock", "pause 0.3")
+    began = time.monotonic()
+    failpoints.hit("after_lock", lost=LOST)
+    assert time.monotonic() - began >= 0.3
+    over.set()
+    thread.join()
+    assert max(after - before for before, after in pairwise([began, *looked])) >= 0.25
 
 
 def test_other_points_and_other_roles_pass_by(folder: Path) -> None:

@@ -43,7 +43,8 @@ def arm(
     point: Annotated[str, typer.Argument(help="A point; see `firstcome failpoints list`.")],
     action: Annotated[str, typer.Argument(help="kill, 'pause SECONDS', raise or drop.")],
     role: Annotated[
-        str | None, typer.Option(help="Only for this kind of process: api, recorder, sweeper.")
+        str | None,
+        typer.Option(help="Only for this kind: api, recorder, sweeper, rebuild (the verb)."),
     ] = None,
 ) -> None:
     """Let the next process that comes by break there, once."""
