@@ -1,5 +1,6 @@
 """Cancel by insert: who comes first decides, and nothing is free before it is given up."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 
@@ -11,6 +12,7 @@ from firstcome.issuance.compensation import Compensation
 from firstcome.issuance.recorder import Recorder
 from firstcome.settings import RecorderSettings, Settings
 from tests.integration.claimed import announced, batch, end_epoch, numbers_of, open_campaign, rows
+from tests.integration.gate_stage import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -74,6 +76,28 @@ async def test_compensation_waits_for_a_rebuild_and_then_does_nothing(
         end_epoch(rebuild, campaign_id, 1, last=0)
         rebuild.commit()
     assert rows(connection, campaign_id) == []
+
+
+async def test_compensation_that_waited_for_a_rebuild_sees_that_its_epoch_is_over(
+    pool: postgres.AsyncPool,
+    connection: postgres.Connection,
+    connect: Callable[[], postgres.Connection],
+) -> None:
+    campaign_id = open_campaign(connection)
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        " AND application_name = 'firstcome-api' AND datname = current_database()"
+    )
+    with closing(connect()) as rebuild:
+        rebuild.execute("SELECT 1 FROM campaigns WHERE campaign_id = %s FOR UPDATE", (campaign_id,))
+        event = batch(campaign_id, 1, ["a"]).event
+        cancelling = asyncio.create_task(Compensation(pool, timeout_seconds=5).cancel(event))
+        await eventually("it waits", lambda: (connection.execute(waiting).fetchone() or (0,))[0])
+        end_epoch(rebuild, campaign_id, 1, last=0)
+        rebuild.commit()
+        assert await cancelling == frozenset()
+    assert rows(connection, campaign_id) == []
+    assert numbers_of(connection, campaign_id) == (1000, 1)
 
 
 async def test_compensation_releases_nobody_when_the_database_is_away(settings: Settings) -> None:

@@ -170,6 +170,38 @@ def test_recorder_lets_other_recorders_work_on_the_same_campaign(
     assert (recorded.issued, recorded.cancelled) == (1, 1)
 
 
+def test_recorders_that_give_places_up_in_two_campaigns_never_wait_for_each_other_for_ever(
+    connect: Connect, connection: postgres.Connection
+) -> None:
+    """Each locks both campaigns' rows, in the order of their ids, whatever came first."""
+    pair: list[int] = [open_campaign(connection), open_campaign(connection)]
+    for campaign_id in pair:
+        with closing(Recorder(connect, RecorderSettings())) as recorder:
+            recorder.record([batch(campaign_id, 1, ["twice"])])
+    faults: list[BaseException] = []
+
+    def give_up(campaigns: list[int], first: int) -> None:
+        with closing(Recorder(connect, RecorderSettings())) as recorder:
+            for n in range(first, first + 80, 2):
+                try:
+                    recorder.record([batch(each, n, ["twice"]) for each in campaigns])
+                except DatabaseUnavailable as fault:
+                    faults.append(fault)
+
+    threads = [
+        threading.Thread(target=give_up, args=(pair, 2)),
+        threading.Thread(target=give_up, args=(pair[::-1], 3)),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    for campaign_id in pair:
+        assert [status for _, _, status in rows(connection, campaign_id)][1:] == ["CANCELLED"] * 80
+        assert numbers_of(connection, campaign_id) == (1080, 81)
+
+
 def test_recorder_sets_aside_what_no_gate_has_ever_admitted(
     recorder: Recorder, connection: postgres.Connection
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from firstcome.campaigns import Campaigns
 from firstcome.errors import GateUnavailable, LogUnavailable, RecordingStopped
-from firstcome.eventlog.admin import LogAdmin
+from firstcome.eventlog.admin import LogAdmin, Offsets
 from firstcome.gate import keys, register
 from firstcome.gate.session import GateSession
 from firstcome.issuance.cancellation import Cancellation, Reason, cancel
@@ -81,6 +81,24 @@ def test_sweeper_waits_for_recorders_that_have_not_come_so_far(drop: Recovery) -
     assert ticks(sweeper, DUE + 0.5).recorded == 0
     drop.record_log()
     assert sweep(sweeper, lambda swept: swept.recorded == 1).recorded == 1
+    assert drop.rows(number) == issued("ann")
+    sweeper.close()
+
+
+def test_sweeper_reads_the_logs_end_only_after_the_journals(drop: Recovery) -> None:
+    """Who was admitted while the end was being read may still be on his way to the log."""
+    number = drop.open_campaign()
+    drop.admit(number, "ann")
+
+    class Busy(LogAdmin):
+        def log_ends(self) -> Offsets:
+            drop.admit(number, f"late-{time.monotonic()}")
+            return super().log_ends()
+
+    sweeper = drop.sweeper(log=Busy(drop.settings.kafka))
+    sweeper.run_once()
+    time.sleep(DUE)
+    assert sweeper.run_once().recorded == 1
     assert drop.rows(number) == issued("ann")
     sweeper.close()
 
