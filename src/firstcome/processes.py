@@ -105,7 +105,7 @@ def serve_sweeper(settings: Settings) -> None:
         partial(GateSession.open, settings.redis),
         events,
         recorder,
-        Rebuild(settings, events, recorder, stop).run_once,
+        partial(Rebuild(settings, events, recorder, stop).run_once, only_stale=True),
     )
     sweeper.run_once()
     log.info("ready")

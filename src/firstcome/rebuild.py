@@ -85,12 +85,14 @@ class Rebuild:
         self._stop = stop
         self._progress = progress
 
-    def run_once(self, campaigns: Sequence[Campaign]) -> int:
+    def run_once(self, campaigns: Sequence[Campaign], *, only_stale: bool = False) -> int:
         """Rebuild the gates of these campaigns; return how many are open again.
 
         Leaves those alone whose epoch is not the one given here any more: somebody else was
-        quicker. Raises GateUnavailable, DatabaseUnavailable, LogUnavailable or RecordingStopped,
-        after it has opened what it could: then try again.
+        quicker. `only_stale`: also those that are open by now; another rebuild may have opened
+        one between the caller's look and this one's turn. Raises GateUnavailable,
+        DatabaseUnavailable, LogUnavailable or RecordingStopped, after it has opened what it
+        could: then try again.
         """
         started = monotonic()
         connect = postgres.Timeouts(
@@ -107,7 +109,13 @@ class Rebuild:
             if not self._is_alone(connection):
                 return 0
             try:
-                opened = self._rebuild(session, connection, campaigns)
+                chosen = [
+                    each
+                    for each in campaigns
+                    if self._is_current(connection, each)
+                    and not (only_stale and self._is_open(session, each))
+                ]
+                opened = self._rebuild(session, connection, chosen)
             except _Interrupted:
                 return 0
         if opened:
@@ -120,11 +128,7 @@ class Rebuild:
         connection: postgres.Connection,
         campaigns: Sequence[Campaign],
     ) -> int:
-        shut = [
-            self._shut(session, connection, campaign)
-            for campaign in campaigns
-            if self._is_current(connection, campaign)
-        ]
+        shut = [self._shut(session, connection, campaign) for campaign in campaigns]
         failpoints.hit("after_shut", lost=GateUnavailable("the reply of shutting was lost"))
         # Only what never had a gate certainly has nothing under way.
         under_way = [each for each in shut if each.campaign.epoch > 0]
@@ -160,6 +164,10 @@ class Rebuild:
     def _is_current(self, connection: postgres.Connection, campaign: Campaign) -> bool:
         with postgres.transaction(connection):
             return found(connection, "show", campaign.campaign_id).epoch == campaign.epoch
+
+    def _is_open(self, session: GateSession, campaign: Campaign) -> bool:
+        gate = register.read(session, campaign.campaign_id)
+        return not register.is_stale(gate, campaign, self._settings.rebuild.bucket_users)
 
     def _shut(
         self, session: GateSession, connection: postgres.Connection, campaign: Campaign

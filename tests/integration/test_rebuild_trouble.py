@@ -9,7 +9,7 @@ import pytest
 
 from firstcome import rebuild as rebuild_module
 from firstcome.errors import DatabaseUnavailable, GateUnavailable
-from firstcome.gate import register
+from firstcome.gate import keys, register
 from firstcome.gate.register import Loader
 from firstcome.settings import Settings
 from tests.integration.gate_stage import OwnRedis, own_redis
@@ -73,6 +73,19 @@ def test_rebuild_leaves_a_gate_open_that_somebody_else_has_just_rebuilt(drop: Re
     assert drop.rebuild().run_once([seen]) == 0
     assert register.read(drop.session, number).epoch == 1
     assert drop.admit(number, "bob") == [place(2, ADMITTED)]
+
+
+def test_rebuild_of_stale_gates_leaves_one_open_that_is_not_stale_any_more(
+    drop: Recovery,
+) -> None:
+    """The sweeper looked while another rebuild was loading the epoch that it saw."""
+    number, stale = drop.open_campaign(), drop.open_campaign()
+    drop.session.call("DEL", keys.gate(stale))
+    seen = [drop.campaign(each) for each in (number, stale)]
+    assert drop.rebuild().run_once(seen, only_stale=True) == 1
+    assert register.read(drop.session, number).epoch == 1
+    assert register.read(drop.session, stale).epoch == 2
+    assert drop.rebuild().run_once([drop.campaign(number)]) == 1
 
 
 @pytest.mark.parametrize("when", ["waiting for recorders", "rows loaded"])

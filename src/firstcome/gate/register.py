@@ -31,6 +31,12 @@ class Register(NamedTuple):
     position_limit: int
 
 
+def is_stale(gate: Register, campaign: Campaign, bucket_users: int) -> bool:
+    """Whether a gate has to be made anew: of another life or epoch, or outgrown by a restock."""
+    outgrown = campaign.position_limit > 2 * gate.buckets * bucket_users
+    return gate.epoch != campaign.epoch or (gate.buckets > 0 and outgrown)
+
+
 class Cancelled(NamedTuple):
     """A cancelled row: its user may ask again, or already holds another position (0: none)."""
 

@@ -121,7 +121,11 @@ class Sweeper:
         with postgres.transaction(connection):
             campaigns = [Campaign(*row) for row in connection.execute(_GATED)]
         gates = register.read_all(session, [each.campaign_id for each in campaigns])
-        stale = [each for each in campaigns if self._needs_rebuild(each, gates[each.campaign_id])]
+        stale = [
+            each
+            for each in campaigns
+            if register.is_stale(gates[each.campaign_id], each, self._bucket_users)
+        ]
         healthy = [each for each in campaigns if each not in stale]
         mirrored = sum(
             mirror(connection, session, each, gates[each.campaign_id]) for each in healthy
@@ -140,11 +144,6 @@ class Sweeper:
         if self._session is None:
             self._session = self._open_session()
         return self._connection, self._session
-
-    def _needs_rebuild(self, campaign: Campaign, gate: register.Register) -> bool:
-        """A gate of another life or epoch, or one that a restock has outgrown by far."""
-        outgrown = campaign.position_limit > 2 * gate.buckets * self._bucket_users
-        return gate.epoch != campaign.epoch or (gate.buckets > 0 and outgrown)
 
     def _sweep(
         self,
