@@ -11,10 +11,10 @@ import pytest
 
 from firstcome import failpoints
 from firstcome import rebuild as rebuild_module
+from firstcome.drill.stack import FIRSTCOME
 from firstcome.errors import DatabaseUnavailable, Unavailable
 from firstcome.gate import keys, register
 from firstcome.settings import Settings
-from running import FIRSTCOME
 from tests.integration.claimed import batch
 from tests.integration.gate_stage import OwnRedis, own_redis
 from tests.integration.rebuild_stage import (
@@ -115,7 +115,7 @@ def test_rebuild_that_is_killed_at_a_step_is_finished_by_the_next(
     drop.reconnect()
     failpoints.arm(folder, step, "kill")
     dying = subprocess.run(
-        [FIRSTCOME, "rebuild", str(number)],
+        [*FIRSTCOME, "rebuild", str(number)],
         env=environment(drop.settings) | {"FIRSTCOME_FAILPOINTS__FOLDER": str(folder)},
         cwd=folder,
         capture_output=True,
