@@ -1,6 +1,6 @@
 # Every habit of this repository; plain `make` prints them. Only Python (>= 3.11) and make are needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup up down drop test check lint types imports unit integration acceptance faults \
+.PHONY: help setup up down drop test check lint types imports unit integration acceptance faults faults-sweep \
         upkeep bench docs format lock clean
 PYTHON ?= python3
 VENV := .venv
@@ -59,6 +59,9 @@ acceptance: $(READY) ## every process, over HTTP and the command line
 
 faults: $(READY) ## acceptance while something breaks; SEED= repeats a run
 	@FIRSTCOME_SEED=$(SEED) $(PYTEST) -q tests/faults
+
+faults-sweep: $(READY) ## each failpoint with each action, 35 s pauses; SEEDS=3 POINTS=a,b; 35 minutes a seed
+	@$(BIN)/python bench/failpoints.py --seeds $(or $(SEEDS),3) --points "$(POINTS)"
 
 bench: $(READY) ## the speed table of the README; about 20 minutes
 	@$(BIN)/python bench/rates.py

@@ -163,9 +163,9 @@ class Gate:
                 partial(self._claims_failed, entrance, batch),
             )
             return
-        requested_at = time.time()
         try:
             failpoints.hit("before_admit", lost=GateUnavailable("nothing was sent", certain=True))
+            requested_at = time.time()  # after whatever holds this process up
             names, args = _admission(entrance.gate_key, epoch, batch, requested_at)
         except Exception:
             log.exception("batch_unsent", claims=len(batch))
