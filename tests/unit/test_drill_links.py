@@ -11,6 +11,8 @@ from random import Random
 
 import pytest
 
+from firstcome.drill import disturbances
+from firstcome.drill.faults import Missed
 from firstcome.drill.link import Link
 from firstcome.drill.links import linked
 
@@ -207,3 +209,25 @@ def test_links_find_their_engines_in_the_stacks_folder(tmp_path: Path) -> None:
         assert [each.name for each in links.to("kafka")] == [
             f"{role}.kafka-1" for role in ("api", "recorder", "sweeper")
         ]
+
+
+def test_disturbance_of_an_unused_link_is_a_miss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disturbances, "HIT_SECONDS", 0.05)
+    with linked(tmp_path) as links:
+        fault = disturbances.disturbance(links, "api.redis", "cut", Random(1))
+        with pytest.raises(Missed, match="met no traffic"):
+            fault.inject()
+
+
+def test_every_busy_link_can_be_disturbed_in_every_way(tmp_path: Path) -> None:
+    with linked(tmp_path) as links:
+        moves = disturbances.moves(links)
+        assert {move.target for move in moves} == {
+            *("api.redis", "api.kafka-1"),
+            *("recorder.redis", "recorder.kafka-1", "recorder.postgres"),
+        }
+        kinds = {move.kind for move in moves if move.target == "recorder.postgres"}
+        assert len(kinds) * 5 == len(moves)
+        assert {move.kind for move in moves if move.lasts} == {"slow", "frozen", "refusing"}
