@@ -99,8 +99,7 @@ def serve_sweeper(settings: Settings) -> None:
     events = LogAdmin(settings.kafka, timeout_seconds=LOG_ANSWER_SECONDS)
     recorder = recorder_of(settings)
     sweeper = Sweeper(
-        settings.sweeper,
-        settings.rebuild,
+        settings,
         partial(postgres.connect, settings.postgres, name="firstcome-sweeper"),
         partial(GateSession.open, settings.redis),
         events,

@@ -205,6 +205,9 @@ class SweeperSettings(Section):
     watch_seconds: Seconds = Field(0.25, description="How often the gate's epoch is looked at.")
     due_after_seconds: Seconds = Field(25.0, description="Age at which an open claim is swept.")
     claims_max: int = Field(5000, ge=1, description="Claims recorded in one tick.")
+    reconcile_seconds: Seconds = Field(
+        30.0, description="Time between two comparisons of gate and database."
+    )
 
 
 class RebuildSettings(Section):

@@ -119,8 +119,7 @@ class Recovery:
     ) -> Sweeper:
         """Return a sweeper; `rebuild` stands for what would make gates anew."""
         return Sweeper(
-            self.settings.sweeper,
-            self.settings.rebuild,
+            self.settings,
             self.connect,
             open_session or (lambda: GateSession.open(self.settings.redis)),
             log or self.admin,

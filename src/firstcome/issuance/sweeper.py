@@ -24,11 +24,12 @@ from firstcome.gate.journal import Journal, JournalEntry
 from firstcome.gate.session import GateSession
 from firstcome.issuance.batch import Batch
 from firstcome.issuance.mirror import mirror
+from firstcome.issuance.reconciliation import Reconciliation
 from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.transaction import Recorded
 from firstcome.logs import get_logger
 from firstcome.model import Campaign, CampaignId
-from firstcome.settings import RebuildSettings, SweeperSettings
+from firstcome.settings import Settings
 
 log = get_logger()
 _GATED = postgres.queries("rebuild")["gated"]
@@ -68,21 +69,23 @@ class Sweeper:
 
     def __init__(
         self,
-        settings: SweeperSettings,
-        rebuild_settings: RebuildSettings,
+        settings: Settings,
         connect: Callable[[], postgres.Connection],
         open_session: Callable[[], GateSession],
         events: Log,
         recorder: Recorder,
         rebuild: Callable[[Sequence[Campaign]], int],
     ) -> None:
-        self._settings = settings
-        self._bucket_users = rebuild_settings.bucket_users
+        self._settings = settings.sweeper
+        self._bucket_users = settings.rebuild.bucket_users
         self._connect = connect
         self._open_session = open_session
         self._log = events
         self._recorder = recorder
         self._rebuild = rebuild
+        self.reconciliation = Reconciliation(
+            settings.laws.grace_seconds, settings.sweeper.reconcile_seconds
+        )
         self._marks: dict[tuple[CampaignId, int], deque[Mark]] = {}
         self._session: GateSession | None = None
         self._connection: postgres.Connection | None = None
@@ -134,6 +137,7 @@ class Sweeper:
         if monotonic() - self._swept_at >= self._settings.tick_seconds:
             self._swept_at = monotonic()
             trimmed, recorded = self._sweep(session, healthy, gates)
+            self.reconciliation.run_once(connection, healthy, gates)
         # Last: it may wait for long, or fail again and again; healthy gates must not feel that.
         rebuilt = self._rebuild(stale) if stale else 0
         return Swept(mirrored, trimmed, recorded, rebuilt)
