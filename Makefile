@@ -1,7 +1,7 @@
 # Every habit of this repository; plain `make` prints them. Only Python (>= 3.11) and make are needed.
 .DEFAULT_GOAL := help
 .PHONY: help setup up down drop test check lint types imports unit integration acceptance faults faults-sweep \
-        upkeep bench docs format lock clean
+        upkeep bench outages docs format lock clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -65,6 +65,9 @@ faults-sweep: $(READY) ## each failpoint with each action, 35 s pauses; SEEDS=3 
 
 bench: $(READY) ## the speed table of the README; about 20 minutes
 	@$(BIN)/python bench/rates.py
+
+outages: $(READY) ## Kafka away, PostgreSQL away, Redis wiped, by default settings; about 6 minutes
+	@$(BIN)/firstcome drill outages --folder docs/reports $(if $(SEED),--seed $(SEED))
 
 format: $(READY) ## let ruff format and fix
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .

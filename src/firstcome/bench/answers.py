@@ -49,8 +49,9 @@ IN_DOUBT = frozenset(
 )
 FAILED = frozenset(range(len(CODES))) - REFUSED - {REQUESTED}
 
-# Flags of a request.
-REPLAYED, DOUBTED = 1, 2  # Idempotency-Replayed came; one of its tries ended in doubt
+# Flags of a request: Idempotency-Replayed came; one of its tries ended in doubt; one of its answers
+# said when to come again (Retry-After).
+REPLAYED, DOUBTED, TOLD_TO_RETRY = 1, 2, 4
 
 _FIELDS = {
     "scheduled": "d",
@@ -67,7 +68,8 @@ class Answers:
     """Parallel arrays, one entry per request.
 
     scheduled, sent, done: seconds after the start (done: of the last try; 0 unless code is set).
-    code: index into CODES. position: as told, 0 for none. flags: REPLAYED, DOUBTED.
+    code: index into CODES. position: as told, 0 for none. flags: REPLAYED, DOUBTED,
+    TOLD_TO_RETRY.
     tries: how often the request was sent.
     """
 

@@ -29,6 +29,7 @@ from firstcome.bench.answers import (
     REPLAYED,
     REQUESTED,
     TIMED_OUT,
+    TOLD_TO_RETRY,
     Answers,
 )
 from firstcome.bench.connection import Connection, Head
@@ -100,14 +101,17 @@ class Load:
         elapsed = now - self._start
         while index < last and due[index] <= elapsed:
             if self._free:
-                # The one used last, as clients' pools do: its memory is still warm.
-                self._send(self._free.pop(), index, now)
+                self._send(self._taken(), index, now)
             else:
                 self._waiting.append(index)
             index += 1
         self._next = index
         if index < last:
             asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+
+    def _taken(self) -> Connection:
+        # The one used last, as clients' pools do: its memory is still warm.
+        return self._free.popleft() if self._plan.rotating else self._free.pop()
 
     def _send(self, connection: Connection, request: int, now: float) -> None:
         answers = self.answers
@@ -153,6 +157,8 @@ class Load:
     def answered(self, request: int, code: int, position: int, head: Head) -> None:
         """Note an answer, or ask again where the user may: with a key, and not for ever."""
         answers = self.answers
+        if head.retry_after:
+            answers.flags[request] |= TOLD_TO_RETRY
         if code == REQUESTED:
             if head.replayed:
                 answers.flags[request] |= REPLAYED
@@ -183,7 +189,7 @@ class Load:
 
     def _again(self, request: int) -> None:
         if self._free:
-            self._send(self._free.pop(), request, time.monotonic())
+            self._send(self._taken(), request, time.monotonic())
         else:
             self._waiting.append(request)
 

@@ -39,6 +39,8 @@ class Plan(msgspec.Struct, frozen=True):
     connections: int = 256
     share: int = 0
     shares: int = 1
+    # Use connections in turn, so that none is idle for so long that the server closes it.
+    rotating: bool = False
     timeout_seconds: float = 10.0
     # A user with a key asks again this long: the time in which every claim becomes final.
     patience_seconds: float = 60.0

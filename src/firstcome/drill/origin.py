@@ -1,0 +1,47 @@
+"""Where figures come from: the commit of the code, the machine, the engines."""
+
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from firstcome.bench.environment import engines, machine
+from firstcome.settings import Settings
+
+
+class Origin(NamedTuple):
+    """What a report has to say of itself."""
+
+    commit: str
+    environment: Mapping[str, str]
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Origin":
+        """Ask the checkout, the machine and the running engines."""
+        return cls(_commit(), machine() | engines(settings) | {"kafka": _kafka()})
+
+    def said(self) -> str:
+        """Return it in one line."""
+        environment = " · ".join(f"{name} {value}" for name, value in self.environment.items())
+        return f"commit {self.commit}. {environment}"
+
+
+def _commit() -> str:
+    """Return the checkout's commit, marked where something differs from it; else the version."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or f"of version {version('firstcome')}"
+
+
+def _kafka() -> str:
+    """Return the version of the local stack's broker, from the list of its jars."""
+    lock = files("firstcome.local").joinpath("kafka.lock").read_text()
+    lines = (line.split() for line in lock.splitlines())
+    return next((words[2] for words in lines if words[1:2] == ["kafka-clients"]), "unknown")

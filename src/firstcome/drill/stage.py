@@ -1,0 +1,49 @@
+"""A stack of a drill's own, whose processes are targets, and its settings.
+
+Whatever the environment says of firstcome is left out, so that a drill means the same everywhere
+and can never reach a stack that serves somebody.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from firstcome.drill.processes import Processes
+from firstcome.drill.stack import RunningStack, started
+from firstcome.settings import Settings
+
+
+class Stage(NamedTuple):
+    """A running stack."""
+
+    stack: RunningStack
+    processes: Processes
+    settings: Settings
+
+    def names(self, role: str) -> list[str]:
+        """Return the names of all processes of a kind."""
+        return [
+            each["name"] for each in self.processes.status()["processes"] if each["role"] == role
+        ]
+
+
+@contextmanager
+def staged(say: Callable[[str], None] = print) -> Iterator[Stage]:
+    """Start a stack with default settings, lend it, and remove it with all its data."""
+    with (
+        tempfile.TemporaryDirectory(prefix="firstcome-drill-") as folder,
+        started(Path(folder) / "stack") as stack,
+    ):
+        yield Stage(stack, Processes(stack, say), settings_of(stack.settings))
+
+
+def settings_of(document: dict[str, Any]) -> Settings:
+    """Return the settings of a stack's own file and the defaults, environment left out."""
+    sections = {
+        name: field.annotation(**document.get(name, {}))
+        for name, field in Settings.model_fields.items()
+        if field.annotation is not None
+    }
+    return Settings.model_construct(**sections)
