@@ -4,6 +4,7 @@ Each drill starts a stack, breaks it under load, judges, and removes it again: n
 touched. Needs the packages of the local stack, and a machine that does little else meanwhile.
 """
 
+import os
 import random
 import sys
 from datetime import UTC, datetime
@@ -45,9 +46,10 @@ def pause_consumers(
 
     Two pages, English and Korean, each with its chart. Exit code 1 when a law was broken.
     """
+    load_average = os.getloadavg()[0]
     with staged(_tell) as stage:
         found = consumer_pause.pause(stage, seconds, rate, _seed(seed), _tell)
-        facts = Facts.of(found, Origin.of(stage.settings))
+        facts = Facts.of(found, Origin.of(stage.settings, load_average))
     folder.mkdir(parents=True, exist_ok=True)
     for language, words in (("en", incident_en), ("ko", incident_ko)):
         (folder / f"{NAME}.{language}.md").write_text(words.page(facts), encoding="utf-8")
@@ -74,13 +76,14 @@ def lose_engines(seed: Seed = None, folder: Folder = Path(), as_json: AsJson = F
     """
     seed = _seed(seed)
     times = outages.FULL
+    load_average = os.getloadavg()[0]
     with staged(_tell) as stage:
         found = [
             outages.kafka_away(stage, times, KAFKA_RATE, seed, _tell),
             outages.postgres_away(stage, times, POSTGRES_RATE, seed, _tell),
             outages.redis_wiped(stage, times, REDIS_RATE, seed, _tell),
         ]
-        origin = Origin.of(stage.settings)
+        origin = Origin.of(stage.settings, load_average)
     day = datetime.now(UTC).strftime("%Y-%m-%d")
     page = outage_report.page(day, found, origin)
     folder.mkdir(parents=True, exist_ok=True)

@@ -93,11 +93,10 @@ def _panel(
     yield from _key(panel, top)
     for colour, series in zip(COLOURS, panel.series, strict=False):
         yield f'<path class="series {colour}" d="{_path(series.values, x, y)}"/>'
-        top_second, top_value = max(
-            enumerate(value or 0.0 for value in series.values), key=lambda each: each[1]
-        )
-        if top_value > ceiling:
-            yield _text(x(top_second) + 6, upper + 13, f"▲ {top_value:,.0f}")
+        above = [at for at, value in enumerate(series.values) if (value or 0.0) > ceiling]
+        if above:
+            peak = max(value or 0.0 for value in series.values)
+            yield _text(x(above[-1]) + 12, upper + 13, f"▲ {peak:,.0f}")
 
 
 def _key(panel: Panel, top: int) -> Iterator[str]:

@@ -18,9 +18,13 @@ class Origin(NamedTuple):
     environment: Mapping[str, str]
 
     @classmethod
-    def of(cls, settings: Settings) -> "Origin":
-        """Ask the checkout, the machine and the running engines."""
-        return cls(_commit(), machine() | engines(settings) | {"kafka": _kafka()})
+    def of(cls, settings: Settings, load_average: float) -> "Origin":
+        """Ask the checkout, the machine and the running engines.
+
+        `load_average`: of the machine before the drill began, so what others did on it.
+        """
+        found = machine() | engines(settings) | {"kafka": _kafka()}
+        return cls(_commit(), found | {"load average before": f"{load_average:.1f}"})
 
     def said(self) -> str:
         """Return it in one line."""
