@@ -1,7 +1,7 @@
 # Every habit of this repository; plain `make` prints them. Only Python (>= 3.11) and make are needed.
 .DEFAULT_GOAL := help
-.PHONY: help setup up down drop test check lint types imports unit integration acceptance faults faults-sweep \
-        upkeep bench outages docs format lock clean
+.PHONY: help setup up down drop test check lint types imports unit integration acceptance faults faults-quick \
+        faults-sweep upkeep bench outages docs format lock clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,7 +32,7 @@ drop: $(READY) ## a real drop: 4 campaigns of 5,000 coupons, 60,000 people; veri
 	@$(BIN)/firstcome up
 	@$(BIN)/firstcome drop --campaigns 4 --coupons 5000 --users 60000
 
-test: $(READY) check integration acceptance faults ## every test; needs only Python and make
+test: $(READY) check integration acceptance faults-quick ## every test; needs only Python and make
 
 check: lint types imports unit upkeep ## before each commit, under 30 s
 
@@ -57,11 +57,14 @@ integration: $(READY) ## one real engine at a time
 acceptance: $(READY) ## every process, over HTTP and the command line
 	@$(PYTEST) -q tests/acceptance
 
-faults: $(READY) ## acceptance while something breaks; SEED= repeats a run
+faults-quick: $(READY) ## one fault a test, each judged; SEED= repeats a run
 	@FIRSTCOME_SEED=$(SEED) $(PYTEST) -q tests/faults
 
 faults-sweep: $(READY) ## each failpoint with each action, 35 s pauses; SEEDS=3 POINTS=a,b; 35 minutes a seed
 	@$(BIN)/python bench/failpoints.py --seeds $(or $(SEEDS),3) --points "$(POINTS)"
+
+faults: $(READY) ## 15 minutes of faults over one stack, judged; added to docs/reports; SEED= repeats
+	@$(BIN)/firstcome drill faults $(if $(SEED),--seed $(SEED)) --minutes 15 --faults 60 --ledger docs/reports
 
 bench: $(READY) ## the speed table of the README; about 20 minutes
 	@$(BIN)/python bench/rates.py

@@ -55,6 +55,12 @@ def test_checker_finds_nothing_in_a_good_history() -> None:
     assert judged(good()) == []
 
 
+def test_checker_takes_ask_again_for_no_answer_at_all() -> None:
+    world = good()
+    world.heard.append(look("bob", 7, "TEMPORARILY_UNAVAILABLE"))
+    assert judged(world) == []
+
+
 PLANTED: dict[str, tuple[str, Callable[[World], object]]] = {
     "more than the stock": ("l1", lambda w: w.winners.extend([(3, "x"), (4, "y")])),
     "one user twice": ("l2", lambda w: w.winners.append((3, "ann"))),
@@ -91,6 +97,10 @@ PLANTED: dict[str, tuple[str, Callable[[World], object]]] = {
         lambda w: w.heard.append(claim("dan", 8, "DUPLICATE_COUPON_ISSUE", 3, key=None)),
     ),
     "nobody ever told him": ("undecided", lambda w: w.heard.pop()),
+    "he was only told to ask again": (
+        "undecided",
+        lambda w: w.heard.__setitem__(-1, look("cat", 6, "TEMPORARILY_UNAVAILABLE")),
+    ),
     "still under way": ("undecided", lambda w: w.heard.append(look("cat", 8, "REQUESTED", 3))),
     "told of a coupon that is not there": (
         "undecided",

@@ -9,7 +9,18 @@ import sys
 
 import typer
 
-from firstcome.cli import campaign, doctor, drill, drop, failpoints, serve, stack, token, verify
+from firstcome.cli import (
+    campaign,
+    doctor,
+    drill,
+    drop,
+    failpoints,
+    faults,
+    serve,
+    stack,
+    token,
+    verify,
+)
 from firstcome.errors import FirstcomeError, InvalidSettings, Unavailable
 
 app = typer.Typer(
@@ -23,6 +34,7 @@ for group in (stack, serve, drop, verify, token, doctor):
     app.add_typer(group.app)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(failpoints.app, name="failpoints")
+drill.app.add_typer(faults.app)
 app.add_typer(drill.app, name="drill")
 app.command("migrate")(campaign.migrate)
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from firstcome.drill.history import CLAIM, FINAL, IN_DOUBT, STATUS, Heard, Offer
+from firstcome.drill.history import ASK_AGAIN, CLAIM, FINAL, IN_DOUBT, STATUS, Heard, Offer
 
 # What a claim or a status read may hear in a world where things break.
 KNOWN = IN_DOUBT | {
@@ -145,7 +145,9 @@ class Checker:
         for (campaign_id, user), history in self._users.items():
             if not any(heard.is_promise or heard.is_in_doubt for heard in history):
                 continue
-            last = next((h for h in reversed(history) if h.act == STATUS), None)
+            # "Ask again" says nothing about the place, and may be older than an earlier answer.
+            said = (h for h in reversed(history) if h.act == STATUS and h.code not in ASK_AGAIN)
+            last = next(said, None)
             if last is None or last.code not in FINAL:
                 yield f"{user} stands at {last.brief() if last else 'nothing'} in the end"
             elif (last.code == "ISSUED") != ((campaign_id, user) in self._places):

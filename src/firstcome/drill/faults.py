@@ -40,3 +40,4 @@ class Move(NamedTuple):
     make: Callable[[Random, float], Fault]
     lasts: bool = True
     weight: float = 1.0
+    is_combinable: bool = True  # false: never overlaps with another fault

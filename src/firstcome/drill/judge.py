@@ -4,11 +4,11 @@ It asks the system for its end only; the laws are held against it by checker.py.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from firstcome.drill.checker import Ended
 from firstcome.drill.eventually import eventually
-from firstcome.drill.history import FINAL, Offer
+from firstcome.drill.history import ASK_AGAIN, FINAL, STATUS, Heard, Offer
 from firstcome.drill.stack import RunningStack, VerbFailed
 from firstcome.drill.traffic import Traffic
 
@@ -52,11 +52,7 @@ class Judge:
 
     def settle(self, traffic: Traffic, deadline: float) -> None:
         """Look at everybody who may hold a place, until each of them knows. Raises NotSeen."""
-        places = {
-            (heard.campaign_id, heard.user)
-            for heard in traffic.heard
-            if heard.is_promise or heard.is_in_doubt
-        }
+        places = undecided_places(traffic.heard)
 
         def undecided() -> list[tuple[str, str]]:
             looked = traffic.look(places, wait=1)
@@ -91,3 +87,15 @@ class Judge:
     def _winners(self, offer: Offer) -> list[tuple[int, str]]:
         rows = self._stack.run("campaign", "export", str(offer.campaign_id)).splitlines()[1:]
         return [(int(row.split(",")[0]), row.split(",")[1]) for row in rows]
+
+
+def undecided_places(heard: Iterable[Heard]) -> set[tuple[int, str]]:
+    """Return who may hold a place, (campaign, user) each, and was not told in the end."""
+    last: dict[tuple[int, str], bool] = {}
+    for each in heard:
+        place = (each.campaign_id, each.user)
+        if each.is_promise or each.is_in_doubt:
+            last[place] = False
+        elif place in last and each.act == STATUS and each.code not in ASK_AGAIN:
+            last[place] = each.code in FINAL
+    return {place for place, is_final in last.items() if not is_final}

@@ -50,13 +50,13 @@ class RunningStack:
         """`settings` are environment variables for every verb."""
         self.state = state
         outside = {k: v for k, v in os.environ.items() if not k.startswith("FIRSTCOME_")}
-        self._environment = outside | {"FIRSTCOME_STATE": str(state)} | dict(settings or {})
+        self.environment = outside | {"FIRSTCOME_STATE": str(state)} | dict(settings or {})
 
     def start(self, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
         """Begin a verb without waiting for it."""
         return subprocess.Popen(
             [*FIRSTCOME, *arguments],
-            env=self._environment | settings,
+            env=self.environment | settings,
             cwd=self.state.parent,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -99,7 +99,11 @@ class RunningStack:
 
     @cached_property
     def identify(self) -> Callable[[str], bytes]:
-        """Return the header line that says who a user is, line end included."""
+        """Return the header line that says who a user is, line end included; for an hour."""
+        return self.fresh_identities()
+
+    def fresh_identities(self) -> Callable[[str], bytes]:
+        """Return the same with tokens that have just been issued."""
         return Signer.of(AuthSettings(**self.settings["auth"])).headers()
 
     def ask(

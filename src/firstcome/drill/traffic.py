@@ -8,6 +8,7 @@ where they stand. What is written down is only what a client can know, with mono
 import asyncio
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from random import Random
@@ -15,6 +16,7 @@ from random import Random
 from firstcome.drill.history import (
     ASK_AGAIN,
     CLAIM,
+    FINAL,
     LOST,
     STATUS,
     TIMED_OUT,
@@ -24,6 +26,8 @@ from firstcome.drill.history import (
 )
 
 ANSWER_SECONDS = 8.0  # a client gives up then; longer than any answer may take
+FOLLOW_SECONDS_MIN, FOLLOW_SECONDS_MAX = 0.1, 10.0
+LOOKERS_MAX, CLAIMS_MAX = 24, 24  # at once
 VISITORS_MAX = 1500  # at once; a crowd that hears nothing does not grow for ever
 TRIES_MAX = 40
 
@@ -38,14 +42,23 @@ class Traffic:
         offers: list[Offer],
         seed: int,
         rate: float,
+        follows: bool = False,
     ) -> None:
-        """Nobody comes before it is entered; `rate` is visitors a second."""
+        """Nobody comes before it is entered; `rate` is visitors a second.
+
+        `follows`: everybody who is promised a coupon looks again and again until he has it.
+        """
         self.heard: list[Heard] = []
         self.seed = seed
         self._address = address
         self._identify = identify
         self._offers = offers
         self._rate = rate
+        self._follows = follows
+        self._promised: list[float] = []
+        self._asking = 0
+        self._followers: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._lookers = asyncio.Semaphore(LOOKERS_MAX)
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._stopping = False
         self._loop = asyncio.new_event_loop()
@@ -70,12 +83,21 @@ class Traffic:
 
     def accepted_since(self, when: float) -> int:
         """Return how many claims were promised a coupon since a monotonic time."""
-        count = 0
-        for heard in reversed(self.heard):
-            if heard.answered < when - ANSWER_SECONDS:
-                break
-            count += heard.is_promise and heard.answered >= when
-        return count
+        return len(self._promised) - bisect_left(self._promised, when)
+
+    def offer(self, offers: list[Offer], identify: Callable[[str], bytes]) -> None:
+        """Let those who come from now on want other campaigns, under fresh tokens."""
+        self._offers, self._identify = offers, identify
+
+    @property
+    def claims_under_way(self) -> int:
+        """How many claims wait for their answer now."""
+        return self._asking
+
+    @property
+    def undecided(self) -> int:
+        """How many users who were promised a coupon have not seen it yet; all are looking."""
+        return len(self._followers)
 
     def look(self, places: Iterable[tuple[int, str]], wait: float = 0) -> list[Heard]:
         """Ask where users stand, (campaign, user) each; a part of the history too."""
@@ -83,10 +105,15 @@ class Traffic:
         return asyncio.run_coroutine_threadsafe(asking, self._loop).result(timeout=120)
 
     def claim(self, campaign_id: int, users: Iterable[str]) -> list[Heard]:
-        """Let users claim one after the other."""
+        """Let users claim, some at once."""
+        free = asyncio.Semaphore(CLAIMS_MAX)
+
+        async def claim(user: str) -> Heard:
+            async with free:
+                return await self._claim(campaign_id, user, None)
 
         async def ask() -> list[Heard]:
-            return [await self._claim(campaign_id, user, None) for user in users]
+            return await asyncio.gather(*(claim(user) for user in users))
 
         return asyncio.run_coroutine_threadsafe(ask(), self._loop).result(timeout=120)
 
@@ -105,6 +132,8 @@ class Traffic:
         await asyncio.gather(*visitors)
 
     async def _leave(self) -> None:
+        for follower in list(self._followers.values()):
+            follower.cancel()
         while self._idle:
             _, writer = self._idle.pop()
             writer.close()
@@ -138,7 +167,30 @@ class Traffic:
 
     async def _claim(self, campaign_id: int, user: str, key: str | None) -> Heard:
         line = f"POST /v1/campaigns/{campaign_id}/issuances"
-        return await self._ask(CLAIM, line, campaign_id, user, key)
+        self._asking += 1
+        try:
+            heard = await self._ask(CLAIM, line, campaign_id, user, key)
+        finally:
+            self._asking -= 1
+        if heard.is_promise:
+            self._promised.append(heard.answered)
+            place = (campaign_id, user)
+            if self._follows and place not in self._followers:
+                follower = self._loop.create_task(self._follow(*place))
+                self._followers[place] = follower
+                follower.add_done_callback(lambda _: self._followers.pop(place))
+        return heard
+
+    async def _follow(self, campaign_id: int, user: str) -> None:
+        """Look until it is final, at growing distances."""
+        pause = FOLLOW_SECONDS_MIN
+        while True:
+            await asyncio.sleep(pause)
+            async with self._lookers:
+                heard = await self._ask_status(campaign_id, user, 0)
+            if heard.code in FINAL:
+                return
+            pause = min(FOLLOW_SECONDS_MAX, pause * 1.6)
 
     async def _ask_status(self, campaign_id: int, user: str, wait: float) -> Heard:
         line = f"GET /v1/campaigns/{campaign_id}/issuances/me?wait={wait:g}"

@@ -1,0 +1,66 @@
+"""`firstcome drill faults`: a seeded schedule of many faults over a stack of its own, judged.
+
+Nothing of yours is touched: the stack lies in a temporary folder and is removed at the end, after
+Ctrl-C as well. Exit code 0: no law was broken, and as many faults were effective as was asked.
+"""
+
+import random
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import msgspec
+import typer
+
+from firstcome.drill.ledger import Entry, Ledger, text
+from firstcome.drill.leg import Leg, Outcome
+
+app = typer.Typer()
+
+SEED_MAX = 1_000_000
+# A leg has a stack of its own; the history of one fits into memory.
+LEG_MINUTES_MAX = 20.0
+
+
+@app.command()
+def faults(
+    seed: Annotated[int | None, typer.Option(help="Repeats crowd and schedule.")] = None,
+    minutes: Annotated[float, typer.Option(min=1, max=1440, help="How long in all.")] = 15.0,
+    faults: Annotated[
+        int | None, typer.Option(min=1, help="How many faults must have been effective.")
+    ] = None,
+    rate: Annotated[float, typer.Option(min=150, max=2000, help="Visitors a second.")] = 320.0,
+    ledger: Annotated[
+        Path | None, typer.Option(help="Folder of faults.jsonl and faults.md, to add this run to.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Let faults loose on a stack under load, one about every ten seconds, and check every law."""
+    signal.signal(signal.SIGTERM, _interrupted)
+    seed = random.SystemRandom().randrange(SEED_MAX) if seed is None else seed
+    _say(f"seed {seed}")
+    legs = max(1, round(minutes / LEG_MINUTES_MAX + 0.49))
+    outcomes: list[Outcome] = []
+    for number in range(legs):
+        leg = Leg(seed + number * SEED_MAX, rate, _say)
+        outcomes.append(leg.run(minutes * 60 / legs))
+    entry = Entry.of(seed, rate, outcomes)
+    if ledger is not None:
+        Ledger(ledger).append(entry)
+    sys.stdout.write((msgspec.json.encode(entry).decode() if as_json else text(entry)) + "\n")
+    enough = entry.effective >= (faults or 0)
+    if not enough:
+        _say(f"only {entry.effective} faults were effective, not {faults}")
+    if entry.violations:
+        _say(f"{len(entry.violations)} violations; repeat: firstcome drill faults --seed {seed}")
+    raise typer.Exit(0 if enough and not entry.violations else 1)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,216 @@
+"""One leg of a long run: a fresh stack, a crowd, a schedule of faults, and the judgement.
+
+A long run is made of legs, each with a seed of its own drawn from the run's, so that neither the
+history nor the campaigns grow without bound. Nothing of a leg is left when it is over.
+"""
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from firstcome.bench.environment import engines, machine
+from firstcome.drill import crew, data, disturbances, endings, points, poison, waits
+from firstcome.drill.checker import Checker
+from firstcome.drill.eventually import NotSeen, eventually
+from firstcome.drill.faults import Move
+from firstcome.drill.history import CLAIM, TIMED_OUT, Heard
+from firstcome.drill.judge import Judge
+from firstcome.drill.links import Links, linked
+from firstcome.drill.nemesis import FLOW_SECONDS_MAX, Nemesis, Struck
+from firstcome.drill.processes import Processes
+from firstcome.drill.schedule import schedule
+from firstcome.drill.shop import Shop
+from firstcome.drill.stack import RunningStack, started
+from firstcome.drill.traffic import Traffic
+from firstcome.drill.waits import Window
+from firstcome.errors import FirstcomeError
+from firstcome.settings import KafkaSettings, PostgresSettings, RedisSettings, Settings
+
+QUIET_SECONDS = 20.0
+FINAL_SECONDS = 150.0  # after the last fault, until everybody knows
+SHOWN_MAX = 20
+# There are 35 kinds of fault for links: together as many as of all processes.
+LINK_WEIGHT = 0.6
+# Who asks a process that stands still has no answer before his patience ends.
+EXCUSING = {("freeze", "api"), ("failpoint pause", "api")}
+
+
+class Outcome(msgspec.Struct):
+    """What a leg came to."""
+
+    seed: int
+    seconds: float
+    struck: list[Struck]
+    claimants: int  # one for each user of a campaign, however often he asked
+    claims: dict[str, int]  # answers to claims, by code
+    looks: int
+    waits: dict[str, dict[str, float]]
+    resumed_seconds_max: float
+    violations: list[str]
+    environment: dict[str, str]
+
+    def effective(self) -> list[Struck]:
+        """Return the faults that count."""
+        return [struck for struck in self.struck if struck.is_effective]
+
+
+class Scene(NamedTuple):
+    """What a leg breaks: a stack behind links, and the folder that its failpoints watch."""
+
+    stack: RunningStack
+    links: Links
+    failpoints: Path
+
+
+class Leg:
+    """One stack from its start to its judgement."""
+
+    def __init__(self, seed: int, rate: float, say: Callable[[str], None]) -> None:
+        self._seed = seed
+        self._rate = rate
+        self._say = say
+
+    def run(self, seconds: float) -> Outcome:
+        """Break a stack for so long. Blocks.
+
+        Everything that it has started is ended when it returns, by an error or Ctrl-C as well.
+        """
+        with ExitStack() as opened:
+            folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="firstcome-")))
+            variables = {"FIRSTCOME_FAILPOINTS__FOLDER": str(folder / "failpoints")}
+            self._say(f"seed {self._seed}: starting a stack")
+            links = opened.enter_context(linked(folder / "stack", seed=self._seed))
+            options = ("--api", "2", *links.options())
+            stack = opened.enter_context(started(folder / "stack", *options, **variables))
+            return self._break(Scene(stack, links, folder / "failpoints"), seconds)
+
+    def _break(self, scene: Scene, seconds: float) -> Outcome:
+        began, stack = time.monotonic(), scene.stack
+        shop = Shop(stack, self._seed, self._rate, self._say)
+        offers = shop.generation()
+        processes = Processes(stack, lambda fact: None)
+        address = urlsplit(stack.urls["api"])
+        traffic = Traffic(
+            (address.hostname or "", address.port or 0),
+            stack.identify,
+            offers,
+            self._seed,
+            self._rate,
+            follows=True,
+        )
+        moves = self._moves(scene, processes, shop)
+        nemesis = Nemesis(schedule(moves, self._seed), traffic, self._say)
+        with traffic:
+            shop.open(traffic)
+            try:
+                self._quiet(traffic)
+                nemesis.run(began + seconds - QUIET_SECONDS)
+                self._say("all healed; a quiet time, then the judgement")
+                time.sleep(waits.AFTERMATH_SECONDS)
+                self._quiet(traffic)
+            finally:
+                shop.close()
+            found = nemesis.stalled + self._conclude(stack, shop, processes, traffic)
+        windows = [Window(struck.began, struck.healed) for struck in nemesis.struck]
+        waited = waits.waits(traffic.heard, windows)
+        found += waits.violations(waited, windows)
+        found += [
+            f"not healed: fault {struck.number}, {struck.kind} {struck.target}: {struck.unhealed}"
+            for struck in nemesis.struck
+            if struck.unhealed
+        ]
+        found += unanswered(traffic.heard, nemesis.struck)
+        claims = Counter(heard.code for heard in traffic.heard if heard.act == CLAIM)
+        claimants = {(h.campaign_id, h.user) for h in traffic.heard if h.act == CLAIM}
+        return Outcome(
+            self._seed,
+            time.monotonic() - began,
+            nemesis.struck,
+            len(claimants),
+            dict(claims.most_common()),
+            len(traffic.heard) - claims.total(),
+            waited.figures(),
+            nemesis.resumed_seconds_max,
+            found,
+            machine() | engines(settings_of(stack)),
+        )
+
+    def _moves(self, scene: Scene, processes: Processes, shop: Shop) -> list[Move]:
+        return [
+            *endings.moves(processes),
+            *data.moves(processes),
+            *crew.moves(scene.stack, scene.failpoints),
+            *points.moves(processes, scene.failpoints),
+            *poison.moves(scene.stack, lambda: shop.large),
+            *(move._replace(weight=LINK_WEIGHT) for move in disturbances.moves(scene.links)),
+        ]
+
+    def _quiet(self, traffic: Traffic) -> None:
+        """Let claims flow undisturbed for a while. Raises NotSeen."""
+        eventually(
+            "claims flow",
+            lambda: traffic.accepted_since(time.monotonic() - 1),
+            lambda accepted: accepted >= 100,
+            seconds=FLOW_SECONDS_MAX,
+        )
+        time.sleep(QUIET_SECONDS)
+
+    def _conclude(
+        self, stack: RunningStack, shop: Shop, processes: Processes, traffic: Traffic
+    ) -> list[str]:
+        """Let everybody hear his last answer, and judge; return what is wrong."""
+        found = []
+        judge = Judge(stack, shop.offers)
+        traffic.stop()
+        try:
+            eventually(
+                "everybody with a promise has seen its end",
+                lambda: traffic.undecided,
+                lambda undecided: undecided == 0,
+                seconds=FINAL_SECONDS,
+                every=0.2,
+            )
+            judge.settle(traffic, time.monotonic() + FINAL_SECONDS)
+            for offer in shop.offers:
+                if offer.stock < self._rate * 100:
+                    judge.sell_out(traffic, offer)
+            judge.settle(traffic, time.monotonic() + FINAL_SECONDS)
+        except (NotSeen, FirstcomeError) as error:
+            found.append(f"settling: {error}")
+        self._say("checking the history against the laws")
+        found += Checker(traffic.heard, judge.ended()).violations()
+        found += processes.unexplained()
+        found += judge.verified()
+        return found
+
+
+def unanswered(heard: Iterable[Heard], struck: Iterable[Struck]) -> list[str]:
+    """Return who never had an answer, though no process that answers stood still."""
+    still = [
+        each
+        for each in struck
+        if (each.kind, each.target.partition("-")[0]) in EXCUSING and each.evidence
+    ]
+    late = [
+        each
+        for each in heard
+        if each.code == TIMED_OUT
+        and not any(fault.began < each.answered and fault.healed > each.invoked for fault in still)
+    ]
+    return [f"no answer: {each}" for each in late[:SHOWN_MAX]]
+
+
+def settings_of(stack: RunningStack) -> Settings:
+    """Return the settings that lead to a stack's engines."""
+    return Settings(
+        kafka=KafkaSettings(**stack.settings["kafka"]),
+        postgres=PostgresSettings(**stack.settings["postgres"]),
+        redis=RedisSettings(**stack.settings["redis"]),
+    )

@@ -1,0 +1,48 @@
+"""The ledger of long runs: only ever added to, and its page made from all of it."""
+
+from pathlib import Path
+
+import pytest
+
+from firstcome.drill.ledger import Entry, Ledger, text
+from firstcome.drill.leg import Outcome
+from firstcome.drill.nemesis import Struck
+
+pytestmark = pytest.mark.unit
+
+WAITS = {
+    "no fault": {"count": 5.0, "p50": 0.1, "p99": 0.2, "max": 0.3},
+    "under faults": {"count": 5.0, "p50": 0.1, "p99": 20.0, "max": 31.5},
+}
+
+
+def leg(seed: int, violations: list[str]) -> Outcome:
+    hit = Struck(1, "kill", "redis", 2.0, False, 150.0, 3, 1.0, 2.0, "pid 7 ended")
+    idle = Struck(2, "kill", "redis", 2.0, False, 10.0, 3, 1.0, 2.0, "pid 8 ended")
+    missed = Struck(3, "freeze", "api-1", 2.0, False, 150.0, 3, 1.0, 2.0, missed="not ready")
+    claims = {"REQUESTED": 90, "OUTCOME_UNKNOWN": 9, "CONNECTION_LOST": 1}
+    return Outcome(seed, 60.0, [hit, idle, missed], 80, claims, 200, WAITS, 4.5, violations, {})
+
+
+def test_entry_sums_its_legs_up() -> None:
+    entry = Entry.of(7, 320, [leg(7, []), leg(8, ["l1: too many"])])
+    assert entry.matrix == {"kill": {"redis": 2}}
+    assert (entry.effective, entry.others) == (2, 4)
+    assert entry.not_counted == {"too few claims before it": 2, "did not hit": 2}
+    assert (entry.claims, entry.requests, entry.looks) == (160, 200, 400)
+    assert entry.unknown_share == 0.1
+    assert entry.violations == ["seed 8: l1: too many"]
+    assert "l1: too many" in text(entry)
+    assert "every law held" in text(Entry.of(7, 320, [leg(7, [])]))
+
+
+def test_ledger_keeps_every_run_and_writes_the_page_anew(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.append(Entry.of(7, 320, [leg(7, [])]))
+    ledger.append(Entry.of(9, 320, [leg(9, ["l3: nobody told him"])]))
+    assert len((tmp_path / "faults.jsonl").read_text().splitlines()) == 2
+    page = (tmp_path / "faults.md").read_text()
+    assert page.index("seed 9") < page.index("seed 7")
+    assert "l3: nobody told him" in page
+    assert "| kill | 1 |" in page
+    assert str(tmp_path) not in page
