@@ -75,7 +75,8 @@ def postgres_away(stage: Stage, times: Times, rate: float, seed: int, tell: Tell
 
 
 def redis_wiped(stage: Stage, times: Times, rate: float, seed: int, tell: Tell) -> Outage:
-    """Kill Redis in the middle of a drop and remove its data; it is started again, empty."""
+    """Kill Redis in the middle of a drop and remove its data; it is started again at once."""
+    times = Times(times.before, 0.0, times.away + times.after)
     load = Load(rate, times.whole, _coupons(times, rate), seed, twice=0.1, hang_seconds=1.0)
     wipe = RedisData(stage.stack.state).wipe
     fault = Ended(stage.processes, "redis", signal.SIGKILL, wipe)
