@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import psutil
-
 from firstcome import postgres
 from firstcome.drill.eventually import eventually, wait
 from firstcome.drill.faults import Missed
@@ -103,6 +101,8 @@ class Processes:
     @contextmanager
     def frozen(self, name: str) -> Iterator[None]:
         """SIGSTOP a process and its children; SIGCONT at the end, unless it was killed."""
+        import psutil  # only where a stack runs
+
         pid = self.pid(name)
         parent = psutil.Process(pid)
         family = [parent, *parent.children(recursive=True)]
@@ -148,6 +148,8 @@ class Processes:
     @contextmanager
     def nobody_restarted(self) -> Iterator[None]:
         """Stop the supervisor: who dies meanwhile is missing until the end. Nests."""
+        import psutil  # only where a stack runs
+
         supervisor = psutil.Process(self.status()["supervisor"])
         with self._lock:
             self._holders += 1
@@ -207,6 +209,8 @@ class Processes:
 
 def is_dead(pid: int) -> bool:
     """Whether no such process works any more; one that nobody has waited for counts as dead."""
+    import psutil  # only where a stack runs
+
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-import psutil
-
 from firstcome import failpoints
 from firstcome.drill.cases import Case, Group, Wave
 from firstcome.drill.eventually import eventually, wait
@@ -138,6 +136,8 @@ def _names(processes: Processes) -> dict[int, str]:
 
 
 def _stands_still(pid: int) -> bool:
+    import psutil  # only where a stack runs
+
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
     except psutil.NoSuchProcess:
