@@ -1,7 +1,7 @@
 # Every habit of this repository; plain `make` prints them. Only Python (>= 3.11) and make are needed.
 .DEFAULT_GOAL := help
 .PHONY: help setup up down drop test check lint types imports unit integration acceptance faults faults-quick \
-        faults-sweep upkeep bench outages docs format lock clean
+        faults-selftest faults-sweep upkeep bench outages docs format lock clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 
 help: ## print these targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -65,6 +65,9 @@ faults-sweep: $(READY) ## each failpoint with each action, 35 s pauses; SEEDS=3 
 
 faults: $(READY) ## 15 minutes of faults over one stack, judged; added to docs/reports; SEED= repeats
 	@$(BIN)/firstcome drill faults $(if $(SEED),--seed $(SEED)) --minutes 15 --faults 60 --ledger docs/reports
+
+faults-selftest: $(READY) ## plant bugs; the fault harness must catch each; 15 minutes at most
+	@$(BIN)/python -m tests.faults.plants.selftest $(if $(SEED),--seed $(SEED)) --report docs/reports/selftest.md
 
 bench: $(READY) ## the speed table of the README; about 20 minutes
 	@$(BIN)/python bench/rates.py

@@ -5,6 +5,7 @@ It asks the system for its end only; the laws are held against it by checker.py.
 
 import time
 from collections.abc import Collection, Iterable
+from itertools import islice
 
 from firstcome.drill.checker import Ended
 from firstcome.drill.eventually import eventually
@@ -13,6 +14,8 @@ from firstcome.drill.stack import RunningStack, VerbFailed
 from firstcome.drill.traffic import Traffic
 
 SHOWN_MAX = 5
+# Users looked at in a row: an api that answers nobody does not hold the judge up for minutes.
+LOOKS = 500
 FIGURES = ("issued", "under_review", "cancelled", "stock_left")
 
 
@@ -27,14 +30,14 @@ class Judge:
         """Return each campaign as operators see it."""
         return [Ended(offer, self._winners(offer), self.shown(offer)) for offer in self._offers]
 
-    def verified(self) -> list[str]:
-        """Return what `firstcome verify` finds, with no patience for what is under way."""
+    def verified(self, grace_seconds: float = 0.001) -> list[str]:
+        """Return what `firstcome verify` finds; while claims are under way, give it a grace."""
         numbers = [str(offer.campaign_id) for offer in self._offers]
         verified = self._stack.said(
             "verify",
             *(word for number in numbers for word in ("--campaign", number)),
             exit_code=None,
-            FIRSTCOME_LAWS__GRACE_SECONDS="0.001",
+            FIRSTCOME_LAWS__GRACE_SECONDS=str(grace_seconds),
         )
         found = [
             f"verify {law['law']}: {violation['detail']}"
@@ -54,11 +57,12 @@ class Judge:
         """Look at everybody who may hold a place, until each of them knows. Raises NotSeen."""
         places = undecided_places(traffic.heard)
 
-        def undecided() -> list[tuple[str, str]]:
-            looked = traffic.look(places, wait=1)
-            open_ones = [heard for heard in looked if heard.code not in FINAL]
-            places.intersection_update((heard.campaign_id, heard.user) for heard in open_ones)
-            return [(heard.user, heard.code) for heard in open_ones]
+        def undecided() -> list[str]:
+            looked = traffic.look(list(islice(places, LOOKS)), wait=1)
+            final = [heard for heard in looked if heard.code in FINAL]
+            places.difference_update((heard.campaign_id, heard.user) for heard in final)
+            open_ones = [f"{each.user}: {each.code}" for each in looked if each.code not in FINAL]
+            return open_ones or [f"{len(places)} are yet to be looked at"] * bool(places)
 
         left = max(1.0, deadline - time.monotonic())
         eventually("everybody knows", undecided, lambda seen: not seen, seconds=left)

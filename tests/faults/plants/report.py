@@ -1,0 +1,104 @@
+"""What became of each plant: a line of the table, and the report in docs/reports/selftest.md."""
+
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from firstcome.bench.environment import machine
+from tests.faults.plants.exam import Finding
+from tests.faults.plants.planting import Plant
+
+SHOWN_MAX = 8
+HEAD = ("plant", "fault", "must be caught by", "was caught by", "seconds", "")
+
+
+class Result(NamedTuple):
+    """What became of one plant, or of a fault where nothing was planted (plant None)."""
+
+    fault: str
+    plant: Plant | None
+    found: Sequence[Finding]
+    seconds: float
+    trouble: str = ""  # why this says nothing: the planted code never ran, or the exam broke
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is as it has to be."""
+        if self.trouble:
+            return False
+        if self.plant is None:
+            return not self.found
+        return self.plant.caught_by <= {finding.by for finding in self.found}
+
+    def cells(self) -> tuple[str, ...]:
+        """Return its row of the table."""
+        by = Counter(finding.by for finding in self.found)
+        wanted = sorted(self.plant.caught_by) if self.plant else []
+        name = self.plant.name if self.plant else "none"
+        if self.passed:
+            end = "caught" if self.plant else "nothing reported"
+        else:
+            end = "SURVIVED" if self.plant and not self.trouble else "FAILED"
+        return (
+            name,
+            self.fault.replace("_", " "),
+            ", ".join(wanted) or "nobody",
+            ", ".join(sorted(by)) or "nobody",
+            f"{self.seconds:.0f}",
+            end,
+        )
+
+    def words(self) -> str:
+        """Return its row, and why it is not as it has to be."""
+        lines = [row(self.cells())]
+        if not self.passed:
+            lines += [f"    {each.by}: {each.said[:300]}" for each in self.found[:SHOWN_MAX]]
+            lines += [f"    {line}" for line in self.trouble.splitlines()]
+        return "\n".join(lines)
+
+
+def row(cells: Sequence[str]) -> str:
+    """Return one row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def page(results: Sequence[Result], seed: int, seconds: float) -> str:
+    """Return the report."""
+    planted = [result for result in results if result.plant]
+    plants = [result.plant for result in planted if result.plant]
+    caught = sum(result.passed for result in planted)
+    sound = [result for result in results if not result.plant]
+    quiet = sum(result.passed for result in sound)
+    environment = " · ".join(f"{name} {value}" for name, value in sorted(machine().items()))
+    lines = [
+        "# The fault harness, tested by planted bugs",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, commit {_commit()}, seed {seed}. {environment}.",
+        f"{len(planted)} plants, {caught} caught; {len(sound)} faults with nothing planted, "
+        f"{quiet} with nothing reported; {seconds / 60:.1f} minutes.",
+        "",
+        "Written by `make faults-selftest`. Each plant is one bug in the product's own code, made "
+        "while a stack's processes import it (`tests/faults/plants/`). L1-L7, *contradicted*, "
+        "*uninvited* and *undecided* are sentences of the checker, which knows only what clients "
+        "heard and the rows at the end; *verify* is `firstcome verify`; *flow* says that claims "
+        "were not accepted any more. A plant is caught when each judge named for it has found it.",
+        "",
+        row(HEAD),
+        row(["---"] * len(HEAD)),
+        *(row(result.cells()) for result in results),
+        "",
+        "## The plants",
+        "",
+        *(f"- `{plant.name}`: {plant.sentence}" for plant in plants),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _commit() -> str:
+    here = Path(__file__).parent
+    command = ["git", "describe", "--always", "--dirty"]
+    said = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    return said.stdout.strip() or "unknown"
