@@ -229,5 +229,7 @@ def test_every_busy_link_can_be_disturbed_in_every_way(tmp_path: Path) -> None:
             *("recorder.redis", "recorder.kafka-1", "recorder.postgres"),
         }
         kinds = {move.kind for move in moves if move.target == "recorder.postgres"}
-        assert len(kinds) * 5 == len(moves)
+        # A recorder appends nothing, so no reply to an append of its can be lost.
+        assert len(kinds) * 5 - 1 == len(moves)
+        assert ("reply lost", "recorder.kafka-1") not in {(m.kind, m.target) for m in moves}
         assert {move.kind for move in moves if move.lasts} == {"slow", "frozen", "refusing"}

@@ -32,6 +32,9 @@ def faults(
         int | None, typer.Option(min=1, help="How many faults must have been effective.")
     ] = None,
     rate: Annotated[float, typer.Option(min=150, max=2000, help="Visitors a second.")] = 320.0,
+    only: Annotated[
+        list[str] | None, typer.Option(help="A kind, such as `freeze`; may be repeated.")
+    ] = None,
     ledger: Annotated[
         Path | None, typer.Option(help="Folder of faults.jsonl and faults.md, to add this run to.")
     ] = None,
@@ -44,7 +47,7 @@ def faults(
     legs = max(1, round(minutes / LEG_MINUTES_MAX + 0.49))
     outcomes: list[Outcome] = []
     for number in range(legs):
-        leg = Leg(seed + number * SEED_MAX, rate, _say)
+        leg = Leg(seed + number * SEED_MAX, rate, _say, only or ())
         outcomes.append(leg.run(minutes * 60 / legs))
     entry = Entry.of(seed, rate, outcomes)
     if ledger is not None:

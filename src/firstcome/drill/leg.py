@@ -7,7 +7,7 @@ history nor the campaigns grow without bound. Nothing of a leg is left when it i
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -72,7 +72,11 @@ class Scene(NamedTuple):
 class Leg:
     """One stack from its start to its judgement."""
 
-    def __init__(self, seed: int, rate: float, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, seed: int, rate: float, say: Callable[[str], None], kinds: Collection[str] = ()
+    ) -> None:
+        """`kinds`: the only kinds of fault; none: all of them."""
+        self._kinds = kinds
         self._seed = seed
         self._rate = rate
         self._say = say
@@ -143,7 +147,7 @@ class Leg:
         )
 
     def _moves(self, scene: Scene, processes: Processes, shop: Shop) -> list[Move]:
-        return [
+        moves = [
             *endings.moves(processes),
             *data.moves(processes),
             *crew.moves(scene.stack, scene.failpoints),
@@ -151,6 +155,7 @@ class Leg:
             *poison.moves(scene.stack, lambda: shop.large),
             *(move._replace(weight=LINK_WEIGHT) for move in disturbances.moves(scene.links)),
         ]
+        return [move for move in moves if not self._kinds or move.kind in self._kinds]
 
     def _quiet(self, traffic: Traffic) -> None:
         """Let claims flow undisturbed for a while. Raises NotSeen."""
