@@ -1,7 +1,7 @@
 # Every habit of this repository; plain `make` prints them. Only Python (>= 3.11) and make are needed.
 .DEFAULT_GOAL := help
 .PHONY: help setup up down drop test check lint types imports unit integration acceptance faults faults-quick \
-        faults-selftest faults-sweep upkeep bench outages docs format lock clean
+        faults-selftest faults-sweep test-system upkeep bench outages docs format lock clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -68,6 +68,9 @@ faults: $(READY) ## 15 minutes of faults over one stack, judged; added to docs/r
 
 faults-selftest: $(READY) ## plant bugs; the fault harness must catch each; 15 minutes at most
 	@$(BIN)/python -m tests.faults.plants.selftest $(if $(SEED),--seed $(SEED)) --report docs/reports/selftest.md
+
+test-system: $(READY) ## faults that need root: full disks, clocks that jump; under 5 minutes
+	@FIRSTCOME_SEED=$(SEED) $(PYTEST) -q tests/system
 
 bench: $(READY) ## the speed table of the README; about 20 minutes
 	@$(BIN)/python bench/rates.py
