@@ -8,7 +8,8 @@
     ├── BadRecord                 never succeeds: quarantine it
     ├── RecordingStopped          too much is bad at once: a human has to look first
     ├── Refused                   an operator's command that the state of the world forbids
-    │   └── CampaignNotFound
+    │   ├── CampaignNotFound
+    │   └── DeadLetterNotFound
     └── InvalidSettings           the process must not start
 
 Refusals to a user (sold out, duplicate) are values of the model, not errors.
@@ -60,6 +61,10 @@ class Refused(FirstcomeError):
 
 class CampaignNotFound(Refused):
     """No campaign has that number."""
+
+
+class DeadLetterNotFound(Refused):
+    """No dead letter has that number."""
 
 
 class InvalidSettings(FirstcomeError):

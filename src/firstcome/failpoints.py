@@ -72,6 +72,13 @@ POINTS: Mapping[str, str] = MappingProxyType(
         "before_release": "sweeper: changes and cancelled users are about to be mirrored",
         "after_release": "sweeper: changes are mirrored, cancelled users released",
         "before_trim": "sweeper: a journal is about to be trimmed",
+        "before_publish": "sweeper: dead letters are about to be published",
+        "after_publish": "sweeper: brokers have dead letters, the table does not say so",
+        # operators: the console, `firstcome dead-letters`
+        "before_redrive": "console, cli: a redrive is all done but its commit",
+        "after_redrive": "console, cli: a redrive is committed, nobody was told",
+        "before_discard": "console, cli: a discard is all done but its commit",
+        "after_discard": "console, cli: a discard is committed, nobody was told",
         # rebuild: within the sweeper, or `firstcome rebuild`
         "after_shut": "rebuild: gates are shut",
         "after_wait": "rebuild: D has passed, the log's ends were read",

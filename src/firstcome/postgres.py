@@ -72,13 +72,15 @@ def connect(
 
 
 @contextmanager
-def transaction(connection: Connection) -> Iterator[Connection]:
-    """Run one transaction: commit at the end, roll back on any error.
+def transaction(connection: Connection, *, force_rollback: bool = False) -> Iterator[Connection]:
+    """Run one transaction: commit at the end, roll back on any error, or in any case.
+
+    Within another one it is a savepoint of it.
 
     Raises DatabaseUnavailable or BadRecord. DatabaseUnavailable.certain tells
     whether the transaction was certainly rolled back; otherwise nobody knows.
     """
-    with translated(), connection.transaction():
+    with translated(), connection.transaction(force_rollback=force_rollback):
         yield connection
 
 

@@ -10,6 +10,7 @@ import gc
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Event
 from time import monotonic
@@ -20,14 +21,18 @@ from firstcome import failpoints, postgres
 from firstcome.campaigns import CampaignDirectory, Campaigns
 from firstcome.coupons import CouponCodes
 from firstcome.errors import InvalidSettings
+from firstcome.eventlog import topics
 from firstcome.eventlog.admin import LogAdmin
 from firstcome.eventlog.kafka import Appender
+from firstcome.eventlog.publisher import Publisher
 from firstcome.gate.connection import GateConnection
 from firstcome.gate.gate import Gate, Verdicts
 from firstcome.gate.session import GateSession
 from firstcome.gate.watcher import SettledWatcher
 from firstcome.issuance.compensation import Compensation
+from firstcome.issuance.dead_letters import DeadLetters
 from firstcome.issuance.intake import Intake
+from firstcome.issuance.publication import EVENT_TYPE, SOURCE, Publication
 from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.recording import Recording
 from firstcome.issuance.release import Release
@@ -67,7 +72,7 @@ def serve_console(settings: Settings) -> None:
         LogAdmin(settings.kafka, timeout_seconds=LOG_ANSWER_SECONDS).lag,
     )
     campaigns = Campaigns(connect, codes_of(settings).code)
-    console = server(ConsoleParts(settings.console, campaigns, overview))
+    console = server(ConsoleParts(settings.console, campaigns, overview, dead_letters_of(settings)))
 
     async def serve() -> None:
         ready = asyncio.create_task(_say_ready_once(lambda: _none_if(console.started)))
@@ -107,8 +112,31 @@ def serve_sweeper(settings: Settings) -> None:
         partial(Rebuild(settings, events, recorder, stop).run_once, only_stale=True),
     )
     sweeper.run_once()
-    log.info("ready")
-    sweeper.run(stop)
+    with ThreadPoolExecutor(1, "publication") as beside:
+        publishing = beside.submit(_publication(settings).run, stop)
+        # Whichever of the two ends, the process does: it is started anew with both.
+        publishing.add_done_callback(lambda _: stop.set())
+        log.info("ready")
+        try:
+            sweeper.run(stop)
+        finally:
+            stop.set()
+    publishing.result()
+
+
+def dead_letters_of(settings: Settings) -> DeadLetters:
+    """Return operators' commands on dead letters."""
+    connect = partial(postgres.connect, settings.postgres, name="firstcome-dead-letters")
+    return DeadLetters(connect, partial(GateSession.open, settings.redis))
+
+
+def _publication(settings: Settings) -> Publication:
+    topic = topics.dead_letters(settings.kafka)
+    return Publication(
+        partial(postgres.connect, settings.postgres, name="firstcome-publication"),
+        Publisher(settings.kafka, topic, EVENT_TYPE, SOURCE),
+        settings.sweeper.tick_seconds,
+    )
 
 
 def rebuild_of(settings: Settings, progress: Progress) -> Rebuild:

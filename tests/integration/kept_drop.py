@@ -148,6 +148,17 @@ class KeptDrop:
             *(f"campaign.{action}", campaign_id, json.dumps(detail)),
         )
 
+    def audit_decisions(self, campaign_id: int) -> None:
+        """Add an audit row for each decided dead letter of the campaign."""
+        self.sql(
+            "INSERT INTO audit (actor, action, campaign_id, detail)"
+            " SELECT 'me', CASE state WHEN 'REDRIVEN' THEN 'dead_letter.redrive'"
+            " ELSE 'dead_letter.discard' END, campaign_id,"
+            " jsonb_build_object('dead_letter_id', dead_letter_id)"
+            " FROM dead_letters WHERE state <> 'QUARANTINED' AND campaign_id = %s",
+            campaign_id,
+        )
+
     def list(self, campaign_id: int, positions: str) -> None:
         """Add one outbox row."""
         self.sql(

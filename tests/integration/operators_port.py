@@ -18,6 +18,7 @@ from firstcome.console.overview import Overview
 from firstcome.console.server import server
 from firstcome.eventlog.admin import LogAdmin
 from firstcome.gate.session import GateSession
+from firstcome.issuance.dead_letters import DeadLetters
 from firstcome.settings import ConsoleSettings, PostgresSettings, Settings
 
 KEY = "an operator's key of more than 32 bytes"
@@ -62,6 +63,7 @@ def running_console(
         ConsoleSettings(port=0, operator_key=SecretStr(operator_key) if operator_key else None),
         Campaigns(connect, code_of),
         Overview(connect, partial(GateSession.open, settings.redis), admin.lag),
+        DeadLetters(connect, partial(GateSession.open, settings.redis)),
     )
     running = server(parts)
     thread = threading.Thread(target=running.run)

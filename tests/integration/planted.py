@@ -330,6 +330,11 @@ PLANTS = [
         {("L8", "STATE_WITHOUT_AUDIT", None, None)},
     ),
     Plant(
+        "a discard by nobody",
+        planting.decided_by_nobody(11, user_of(11)),
+        {("L8", "DECISION_WITHOUT_AUDIT", 11, user_of(11))},
+    ),
+    Plant(
         "more stock by nobody",
         planting.campaign("stock = 25, position_limit = 27", "position_limit", 27),
         {STOCK},

@@ -37,13 +37,28 @@ def listed(positions: str) -> Callable[[KeptDrop, int], None]:
 
 def letter(position: int, user: str, state: str) -> Callable[[KeptDrop, int], None]:
     """Add one dead letter."""
-    return lambda drop, number: drop.set_aside(number, position, user, state=state)
+
+    def plant(drop: KeptDrop, number: int) -> None:
+        drop.set_aside(number, position, user, state=state)
+        drop.audit_decisions(number)
+
+    return plant
+
+
+def decided_by_nobody(position: int, user: str) -> Callable[[KeptDrop, int], None]:
+    """Add a discarded dead letter that no audit row names."""
+    return lambda drop, number: drop.set_aside(number, position, user, state="DISCARDED")
 
 
 def decided(state: str) -> Callable[[KeptDrop, int], None]:
     """Decide about the campaign's dead letter without its row."""
     statement = "UPDATE dead_letters SET state = %s WHERE campaign_id = %s"
-    return lambda drop, number: drop.sql(statement, state, number)
+
+    def plant(drop: KeptDrop, number: int) -> None:
+        drop.sql(statement, state, number)
+        drop.audit_decisions(number)
+
+    return plant
 
 
 def row_beyond_the_limit(drop: KeptDrop, number: int) -> None:

@@ -158,7 +158,7 @@ def test_winners_are_streamed_in_order_without_gaps(
     assert counts == (7, 0, 1, 8)
 
 
-def test_mirror_shows_what_was_cancelled_above_a_version(
+def test_mirror_shows_what_was_decided_above_a_version(
     connection: postgres.Connection, connect: Connect
 ) -> None:
     number = open_campaign(connection, stock=50)
@@ -172,9 +172,10 @@ def test_mirror_shows_what_was_cancelled_above_a_version(
     )
     with_all = mirror_of(connection, number, 0)
     assert (with_all.campaign.version, with_all.campaign.position_limit) == (3, 52)
-    assert with_all.cancelled == [(3, "a", 1), (4, "b", 2), (6, None, 0)]
-    assert mirror_of(connection, number, 2).cancelled == [(4, "b", 2), (6, None, 0)]
-    assert mirror_of(connection, number, 3).cancelled == []
+    late = [(4, "b", 2, 0, 3), (6, None, 0, 0, 3)]
+    assert with_all.decided == [(3, "a", 1, 0, 3), *late]
+    assert mirror_of(connection, number, 2).decided == late
+    assert mirror_of(connection, number, 3).decided == []
     with pytest.raises(CampaignNotFound):
         mirror_of(connection, CampaignId(number + 1), 0)
 

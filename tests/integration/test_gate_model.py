@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 
 from firstcome.gate import keys, register
 from firstcome.gate.journal import Journal
-from firstcome.gate.register import Cancelled
+from firstcome.gate.register import Decided
 from firstcome.gate.session import GateSession
 from firstcome.model import Campaign, CampaignState, UserId, Verdict
 from firstcome.settings import Settings
@@ -84,8 +84,8 @@ class Machine(RuleBasedStateMachine):
         self.truth = campaign(fresh_id(), limit=9)
         self.number = self.truth.campaign_id
         self.model = Model(self.truth)
-        self.gone: list[tuple[int, Cancelled]] = []  # version, row
-        self.early: tuple[Campaign, list[Cancelled]] = (self.truth, [])
+        self.gone: list[tuple[int, Decided]] = []  # version, row
+        self.early: tuple[Campaign, list[Decided]] = (self.truth, [])
         open_gate(session, self.truth, buckets=self.buckets)
 
     def teardown(self) -> None:
@@ -177,7 +177,7 @@ class Machine(RuleBasedStateMachine):
     def cancel(self, place: float, whose: str, user: str) -> None:
         position = math.floor(place * self.model.last) + 1
         is_open = self.model.settled.get(position, 0) in (0, UNDER_REVIEW)
-        if position > self.model.last or not is_open or position in self._cancelled():
+        if position > self.model.last or not is_open or position in self._decided():
             return
         self.truth = self.truth._replace(
             position_limit=self.truth.position_limit + 1, version=self.truth.version + 1
@@ -185,11 +185,33 @@ class Machine(RuleBasedStateMachine):
         users = [user for user, held in self.model.users.items() if held[0] == position]
         named = {"his": users[0] if users else None, "another's": user, "nobody's": None}[whose]
         held = position - 1 if place < 0.2 else 0
-        row = Cancelled(position, named and UserId(named), held)
+        row = Decided(position, named and UserId(named), held)
         self.gone.append((self.truth.version, row))
 
-    def _cancelled(self) -> set[int]:
+    @rule(place=PLACE, forgotten=st.booleans())
+    def redrive(self, place: float, forgotten: bool) -> None:
+        """A claim under review is issued; the gate may have been loaded without its user."""
+        position = math.floor(place * self.model.last) + 1
+        users = [user for user, held in self.model.users.items() if held[0] == position]
+        is_open = self.model.settled.get(position, 0) == UNDER_REVIEW
+        if not users or not is_open or position in self._decided():
+            return
+        self.truth = self.truth._replace(version=self.truth.version + 1)
+        attempt = self.model.users[users[0]][1]
+        row = Decided(position, UserId(users[0]), position, attempt, ISSUED)
+        self.gone.append((self.truth.version, row))
+        if forgotten:
+            bucket = keys.bucket_of(UserId(users[0]), self.buckets)
+            prefix = keys.users_prefix(self.number, self.truth.epoch)
+            self.session.call("HDEL", f"{prefix}{bucket}", users[0])
+            del self.model.users[users[0]]
+            self.mirror()
+
+    def _decided(self) -> set[int]:
         return {row.position for _, row in self.gone}
+
+    def _cancelled(self) -> set[int]:
+        return {row.position for _, row in self.gone if row.settled == CANCELLED}
 
     @rule()
     def mirror(self) -> None:
@@ -201,9 +223,11 @@ class Machine(RuleBasedStateMachine):
         if self.truth.version == above:
             return
         self.model.decided = self.truth
-        for position, user, held in rows:
-            self.model.settled[position] = CANCELLED
-            if user and self.model.users.get(user, (0, 0))[0] == position:
+        for position, user, held, attempt, settled in rows:
+            self.model.settled[position] = settled
+            if settled == ISSUED:
+                self.model.users.setdefault(user or "", (held, attempt))
+            elif user and self.model.users.get(user, (0, 0))[0] == position:
                 del self.model.users[user]
                 if held:
                     self.model.users[user] = (held, 0)
@@ -238,6 +262,7 @@ class Machine(RuleBasedStateMachine):
         assert Journal(session, self.number, before.epoch).trim() == 0
         live = {p for p in range(1, self.model.last + 1) if self.model.settled.get(p) in (1, 2)}
         live -= self._cancelled()
+        self.model.settled |= dict.fromkeys(self._decided() - self._cancelled(), ISSUED)
         holes = set(range(1, self.model.last + 1)) - live - self._cancelled()
         self.truth = before._replace(
             epoch=before.epoch + 1,

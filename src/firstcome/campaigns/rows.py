@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from firstcome import postgres
 from firstcome.errors import CampaignNotFound
-from firstcome.gate.register import Cancelled
+from firstcome.gate.register import Decided
 from firstcome.model import Campaign, CampaignId, CampaignState, Engine
 
 QUERIES = postgres.queries("campaigns")
@@ -12,10 +12,10 @@ _CAMPAIGN_COLUMNS = len(Campaign._fields)
 
 
 class Mirrored(NamedTuple):
-    """A campaign with its rows cancelled since a version, as of one moment."""
+    """A campaign with its rows decided since a version, as of one moment."""
 
     campaign: Campaign
-    cancelled: list[Cancelled]
+    decided: list[Decided]
 
 
 def campaign_of(row: postgres.Row) -> Campaign:
@@ -65,5 +65,5 @@ async def mirror_for(
 def _mirrored(campaign_id: CampaignId, rows: list[postgres.Row]) -> Mirrored:
     if not rows:
         raise _not_found(campaign_id)
-    cancelled = [Cancelled(*row[_CAMPAIGN_COLUMNS:]) for row in rows]
-    return Mirrored(campaign_of(rows[0]), [each for each in cancelled if each.position is not None])
+    decided = [Decided(*row[_CAMPAIGN_COLUMNS:]) for row in rows]
+    return Mirrored(campaign_of(rows[0]), [each for each in decided if each.position is not None])

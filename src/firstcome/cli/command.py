@@ -11,6 +11,7 @@ import typer
 
 from firstcome.cli import (
     campaign,
+    dead_letters,
     doctor,
     drill,
     drop,
@@ -33,6 +34,7 @@ app = typer.Typer(
 for group in (stack, serve, drop, verify, token, doctor):
     app.add_typer(group.app)
 app.add_typer(campaign.app, name="campaign")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(failpoints.app, name="failpoints")
 drill.app.add_typer(faults.app)
 app.add_typer(drill.app, name="drill")

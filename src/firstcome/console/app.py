@@ -17,9 +17,11 @@ from litestar.types import ASGIApp
 from firstcome.campaigns import Campaigns
 from firstcome.console.auth import OperatorGuard, actor_of
 from firstcome.console.campaigns import CampaignsController
+from firstcome.console.dead_letters import DeadLettersController
 from firstcome.console.operations import healthz, readyz, show_overview
 from firstcome.console.overview import Overview
 from firstcome.console.problems import answer_to
+from firstcome.issuance.dead_letters import DeadLetters
 from firstcome.settings import ConsoleSettings
 
 BODY_BYTES_MAX = 16_384  # the largest command is a name and two times
@@ -32,15 +34,17 @@ class ConsoleParts:
     settings: ConsoleSettings
     campaigns: Campaigns
     overview: Overview
+    dead_letters: DeadLetters
 
 
 def create_app(parts: ConsoleParts) -> ASGIApp:
     """Return the console as an ASGI application, its guard in front."""
     routes = Litestar(
-        route_handlers=[CampaignsController, healthz, readyz, show_overview],
+        route_handlers=[CampaignsController, DeadLettersController, healthz, readyz, show_overview],
         dependencies={
             "campaigns": Provide(_given(parts.campaigns), sync_to_thread=False),
             "overview": Provide(_given(parts.overview), sync_to_thread=False),
+            "dead_letters": Provide(_given(parts.dead_letters), sync_to_thread=False),
             "actor": Provide(actor_of, sync_to_thread=False),
         },
         exception_handlers={Exception: answer_to},

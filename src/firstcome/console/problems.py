@@ -8,7 +8,14 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from firstcome.errors import BadRecord, CampaignNotFound, FirstcomeError, Refused, Unavailable
+from firstcome.errors import (
+    BadRecord,
+    CampaignNotFound,
+    DeadLetterNotFound,
+    FirstcomeError,
+    Refused,
+    Unavailable,
+)
 from firstcome.logs import get_logger
 
 logger = get_logger()
@@ -22,8 +29,9 @@ PROBLEMS = {
     "UNAUTHENTICATED": (401, "An operator's key is needed"),
     "NOT_FOUND": (404, "Nothing is at this address"),
     "CAMPAIGN_NOT_FOUND": (404, "No campaign has that number"),
+    "DEAD_LETTER_NOT_FOUND": (404, "No dead letter has that number"),
     "METHOD_NOT_ALLOWED": (405, "This address does not take that method"),
-    "COMMAND_REFUSED": (409, "The campaign's state forbids it"),
+    "COMMAND_REFUSED": (409, "The state of things forbids it"),
     "BODY_TOO_LARGE": (413, "The request body is too large"),
     "INTERNAL_ERROR": (500, "The console has a defect"),
     "TEMPORARILY_UNAVAILABLE": (503, "An engine gave no answer"),
@@ -92,6 +100,8 @@ def _of_ours(method: str, error: FirstcomeError) -> tuple[str, str]:
     match error:
         case CampaignNotFound():
             return "CAMPAIGN_NOT_FOUND", str(error)
+        case DeadLetterNotFound():
+            return "DEAD_LETTER_NOT_FOUND", str(error)
         case Refused():
             return "COMMAND_REFUSED", str(error)
         # A read changes nothing, so nothing about it can be in doubt.

@@ -20,6 +20,12 @@ TRIGGERS = {
     "before_release": "edit",
     "after_release": "edit",
     "after_quarantine": "poison",
+    "before_publish": "poison",
+    "after_publish": "poison",
+    "before_redrive": "redrive",
+    "after_redrive": "redrive",
+    "before_discard": "discard",
+    "after_discard": "discard",
 }
 
 
@@ -31,7 +37,7 @@ class Case(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The kind of work that comes by: api, recorder, sweeper or rebuild."""
+        """The kind of work that comes by: api, recorder, sweeper, rebuild or console."""
         return POINTS[self.point].partition(":")[0].partition(",")[0]
 
     @property
@@ -46,8 +52,9 @@ class Case(NamedTuple):
 
     @property
     def is_deadly(self) -> bool:
-        """Whether the process must end: an api survives the unexpected, the others start anew."""
-        return self.action is Action.KILL or (self.action is Action.RAISE and self.role != "api")
+        """Whether the process must end: who answers survives the unexpected, the others do not."""
+        answers = self.role in ("api", "console")
+        return self.action is Action.KILL or (self.action is Action.RAISE and not answers)
 
 
 Wave = Sequence[Case]

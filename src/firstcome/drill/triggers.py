@@ -4,11 +4,16 @@ Each method does one thing to a running stack and returns; what is asked for fol
 """
 
 import asyncio
+import http.client
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
+from threading import Thread
 
 from firstcome import failpoints
+from firstcome.drill.eventually import eventually
 from firstcome.drill.processes import Processes
 from firstcome.drill.stack import VerbFailed
 from firstcome.eventlog.events import IssuanceRequested, encode
@@ -20,6 +25,7 @@ from firstcome.settings import IntakeSettings, KafkaSettings, RedisSettings
 
 POISON_POSITION = 100_000_000  # far beyond any limit: law L1 forbids the row
 APPEND_SECONDS = 20.0
+LETTER_SECONDS = 30.0
 
 
 class Triggers:
@@ -33,11 +39,13 @@ class Triggers:
 
     def named(self, name: str) -> Callable[[], None]:
         """Return the method of that name in cases.TRIGGERS."""
-        known = {
+        known: dict[str, Callable[[], None]] = {
             "refuse_append": self.refuse_append,
             "lose_append": self.lose_append,
             "edit": self.edit,
             "poison": self.poison,
+            "redrive": partial(self._decide, "redrive"),
+            "discard": partial(self._decide, "discard"),
             "kill_redis": self.kill_redis,
         }
         return known[name]
@@ -68,6 +76,22 @@ class Triggers:
         moment = (datetime.now(UTC) + timedelta(days=1)).timestamp()
         event = IssuanceRequested(self._campaign_id, epoch or 1, position, ["poison"], [], moment)
         asyncio.run(_append(KafkaSettings(**settings["kafka"]), encode(event)))
+
+    def _decide(self, verb: str) -> None:
+        """An operator decides about a dead letter of a poison record, whatever comes of it."""
+        self.poison()
+        Thread(target=self._decide_first, args=(verb,), daemon=True).start()
+
+    def _decide_first(self, verb: str) -> None:
+        def waiting() -> list[int]:
+            path = f"/v1/dead-letters?state=QUARANTINED&campaign={self._campaign_id}"
+            page = self._stack.operate("GET", path).json or {}
+            return [letter["dead_letter_id"] for letter in page.get("dead_letters", [])]
+
+        (first, *_) = eventually("a dead letter waits", waiting, seconds=LETTER_SECONDS)
+        # The console may die of it.
+        with suppress(OSError, http.client.HTTPException):
+            self._stack.operate("POST", f"/v1/dead-letters/{first}/{verb}")
 
     def kill_redis(self) -> None:
         """Every gate has to be made anew."""

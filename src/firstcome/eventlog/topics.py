@@ -2,14 +2,14 @@
 
 <prefix>.issuance-requested.v1      no key: order comes from positions, not offsets
     admitted batches and heartbeats, 7 days
-<prefix>.issuance-dead-letters.v1   no key
-    quarantined records with their origin, 30 days
+<prefix>.issuance-dead-letters.v1   dead_letter_id
+    what was set aside, with reason and origin, a year; repeats carry the same key
 """
 
 from firstcome.settings import KafkaSettings
 
 DAY_MS = 86_400_000
-RETENTION_MS = {"issuance-requested.v1": 7 * DAY_MS, "issuance-dead-letters.v1": 30 * DAY_MS}
+RETENTION_MS = {"issuance-requested.v1": 7 * DAY_MS, "issuance-dead-letters.v1": 365 * DAY_MS}
 
 
 def issuance_requested(settings: KafkaSettings) -> str:
@@ -18,7 +18,7 @@ def issuance_requested(settings: KafkaSettings) -> str:
 
 
 def dead_letters(settings: KafkaSettings) -> str:
-    """Return the topic of quarantined records."""
+    """Return the topic of dead letters."""
     return f"{settings.topic_prefix}.issuance-dead-letters.v1"
 
 

@@ -13,7 +13,7 @@ from firstcome.errors import GateUnavailable
 from firstcome.gate import keys
 from firstcome.gate.connection import GateConnection
 from firstcome.gate.session import Argument, GateSession
-from firstcome.model import ATTEMPT_MAX, Campaign, CampaignId, UserId
+from firstcome.model import ATTEMPT_MAX, SETTLED, Campaign, CampaignId, Status, UserId
 
 SHUT = "shut:"
 LOAD_COMMANDS = 500  # of one pipeline
@@ -37,12 +37,17 @@ def is_stale(gate: Register, campaign: Campaign, bucket_users: int) -> bool:
     return gate.epoch != campaign.epoch or (gate.buckets > 0 and outgrown)
 
 
-class Cancelled(NamedTuple):
-    """A cancelled row: its user may ask again, or already holds another position (0: none)."""
+class Decided(NamedTuple):
+    """A row that was decided after its claim: cancelled, or issued by a redrive.
+
+    The user holds `held_position` now, with that attempt; 0: none, so that he may ask again.
+    """
 
     position: int
     user_id: UserId | None
     held_position: int
+    attempt: int = 0
+    settled: int = SETTLED.index(Status.CANCELLED)
 
 
 FIELDS = ("epoch", "version", "buckets", "position_last", "position_limit")
@@ -83,39 +88,66 @@ def mirror(
     session: GateSession,
     campaign: Campaign,
     buckets: int,
-    cancelled: Iterable[Cancelled],
+    decided: Iterable[Decided],
 ) -> int:
     """Bring the gate to the campaign's version; release the users of cancelled rows.
 
-    `cancelled` must hold every CANCELLED row above the gate's version, read in one snapshot with
+    `decided` must hold every row decided above the gate's version, read in one snapshot with
     the campaign. Returns the gate's version afterwards, -1 when it is shut or of another epoch.
     """
-    reply = session.script("mirror", *_mirroring(campaign, buckets, cancelled))
+    reply = session.script("mirror", *_mirroring(campaign, buckets, decided))
     assert isinstance(reply, int)  # noqa: S101 - mirror.lua's form
     return reply
 
 
 async def mirror_hot(
-    connection: GateConnection, campaign: Campaign, buckets: int, cancelled: Iterable[Cancelled]
+    connection: GateConnection, campaign: Campaign, buckets: int, decided: Iterable[Decided]
 ) -> bool:
     """Mirror over an api process's hot connection; False: shut, of another epoch, or unknown."""
-    reply = await connection.asked_script("mirror", *_mirroring(campaign, buckets, cancelled))
+    reply = await connection.asked_script("mirror", *_mirroring(campaign, buckets, decided))
     return isinstance(reply, int) and reply >= 0
 
 
 def _mirroring(
-    campaign: Campaign, buckets: int, cancelled: Iterable[Cancelled]
+    campaign: Campaign, buckets: int, decided: Iterable[Decided]
 ) -> tuple[list[str], list[str | int]]:
     """Return mirror.lua's keys and arguments."""
     campaign_id, epoch = campaign.campaign_id, campaign.epoch
     names = [keys.gate(campaign_id), keys.settled(campaign_id, epoch)]
     args: list[str | int] = [epoch, campaign.version, *_decided(campaign)]
-    for row in cancelled:
+    for row in decided:
         user_id = row.user_id or UserId("")
         bucket = keys.bucket_of(user_id, buckets)
         names.append(f"{keys.users_prefix(campaign_id, epoch)}{bucket}")
-        args += [row.position, user_id, len(names), row.held_position]
+        place = packed(row.held_position, row.attempt)
+        args += [row.position, user_id, len(names), place, row.settled]
     return names, args
+
+
+def places(session: GateSession, campaign_id: CampaignId, users: Sequence[UserId]) -> list[int]:
+    """Return the position that each user holds in the gate; 0: none. Raises GateUnavailable.
+
+    Unavailable is also a gate that is shut or of an earlier life: what it holds proves nothing.
+    """
+    gate = read(session, campaign_id)
+    if gate.epoch is None:
+        raise GateUnavailable(
+            f"the gate of campaign {campaign_id} is shut: nothing was changed, try again when its "
+            "rebuild is done (`firstcome rebuild` shows the progress)",
+            certain=True,
+        )
+    prefix = keys.users_prefix(campaign_id, gate.epoch)
+    replies = session.pipeline(
+        [("HGET", f"{prefix}{keys.bucket_of(user, gate.buckets)}", user) for user in users]
+    )
+    _must(replies)
+    held = [int(reply) if isinstance(reply, bytes) else 0 for reply in replies]
+    return [-value // (ATTEMPT_MAX + 1) if value < 0 else value for value in held]
+
+
+def packed(position: int, attempt: int) -> int:
+    """Return a place as the gate keeps it: one integer for position and attempt."""
+    return -(position * (ATTEMPT_MAX + 1) + attempt) if attempt else position
 
 
 def shut(session: GateSession, campaign_id: CampaignId, token: str) -> None:
@@ -168,8 +200,7 @@ class Loader:
         self._settled[byte] |= settled << shift
         if user_id is not None:
             bucket = keys.bucket_of(user_id, self._buckets)
-            packed = -(position * (ATTEMPT_MAX + 1) + attempt) if attempt else position
-            self._users.setdefault(bucket, []).extend((user_id, packed))
+            self._users.setdefault(bucket, []).extend((user_id, packed(position, attempt)))
 
     def flush(self) -> None:
         """Write the users taken so far."""
@@ -213,4 +244,4 @@ def _milliseconds(moment: datetime | None) -> str | int:
 def _must(replies: list[object]) -> None:
     for reply in replies:
         if isinstance(reply, Exception):
-            raise GateUnavailable(f"Redis refused to load a gate: {reply}") from reply
+            raise GateUnavailable(f"Redis refused a gate's command: {reply}") from reply

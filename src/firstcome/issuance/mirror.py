@@ -1,7 +1,7 @@
 """The mirror: what operators and cancellations changed in the database reaches the gate.
 
-One mechanism for pause, close, restock, new times, compensation and discarding:
-each raised the campaign's version and marked its cancelled rows with it. The
+One mechanism for pause, close, restock, new times, compensation, redrive and discard:
+each raised the campaign's version and marked the rows that it decided with it. The
 mirror carries the difference over in one step, releasing the users of cancelled
 rows; repeating it, late or twice, does nothing.
 """
@@ -29,10 +29,10 @@ def mirror(
     """
     if gate.epoch != campaign.epoch or gate.version >= campaign.version:
         return False
-    fresh, cancelled = mirror_of(connection, campaign.campaign_id, gate.version)
+    fresh, decided = mirror_of(connection, campaign.campaign_id, gate.version)
     lost = GateUnavailable("the mirror's reply was lost")
     failpoints.hit("before_release", lost=lost)
-    version = register.mirror(session, fresh, gate.buckets, cancelled)
+    version = register.mirror(session, fresh, gate.buckets, decided)
     failpoints.hit("after_release", lost=lost)
     if version < 0:
         return False  # shut or of another epoch by now: a rebuild loads all of it
@@ -41,6 +41,6 @@ def mirror(
         campaign_id=campaign.campaign_id,
         version=version,
         state=fresh.state,
-        released=len(cancelled),
+        rows=len(decided),
     )
     return True

@@ -58,6 +58,7 @@ def write(connection: postgres.Connection, letter: DeadLetter) -> bool:
         "position": claim and claim.position,
         "user_id": user_id,
         "attempt": claim and claim.attempt,
+        "requested_at": claim and _possible_time(claim),
         "topic": origin and origin.topic,
         "partition": origin and origin.partition,
         "offset": origin and origin.offset,
@@ -75,8 +76,7 @@ def keep_under_review(connection: postgres.Connection, claim: Claim) -> Status |
 
     Within the caller's transaction, which goes on when the row is impossible.
     """
-    timely = 0 <= claim.requested_at < _TIME_MAX
-    parameters = claim._asdict() | {"requested_at": claim.requested_at if timely else None}
+    parameters = claim._asdict() | {"requested_at": _possible_time(claim)}
     try:
         with postgres.transaction(connection):
             made = connection.execute(_QUERIES["quarantine"], parameters).fetchone()
@@ -90,3 +90,7 @@ def keep_under_review(connection: postgres.Connection, claim: Claim) -> Status |
             {"campaign_id": claim.campaign_id, "positions": f"{{{claim.position}}}"},
         ).fetchone()
     return Status(found[2]) if found else None
+
+
+def _possible_time(claim: Claim) -> float | None:
+    return claim.requested_at if 0 < claim.requested_at < _TIME_MAX else None

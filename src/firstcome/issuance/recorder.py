@@ -25,10 +25,11 @@ RETRY_PAUSE_SECONDS = 0.01
 
 
 class _Refusal(NamedTuple):
-    """A batch of one claim, and why the database refused it."""
+    """A batch of one claim, why the database refused it, and how often it was tried alone."""
 
     batch: Batch
     error: BadRecord
+    tries: int = 1
 
     @property
     def may_have_a_row(self) -> bool:
@@ -89,10 +90,8 @@ class Recorder:
         recorded, refusals = Recorded(), list[_Refusal]()
         self._salvage(batches, error, recorded, refusals, stop_at)
         refusals = self._tried_again(refusals, recorded)
-        for batch, refused in refusals:
-            letter = DeadLetter(
-                None, None, Reason(refused.reason), str(refused), attempts=self._attempts(refused)
-            )
+        for batch, refused, tries in refusals:
+            letter = DeadLetter(None, None, Reason(refused.reason), str(refused), attempts=tries)
             with self._session() as connection:
                 recorded.merge(Transaction(connection).quarantine(batch, letter))
         return recorded
@@ -140,12 +139,9 @@ class Recorder:
                     else:
                         still.append(refusal)
                 except BadRecord as error:
-                    still.append(_Refusal(refusal.batch, error))
+                    still.append(_Refusal(refusal.batch, error, tries + 1))
             refusals = still
         return refusals
-
-    def _attempts(self, refused: BadRecord) -> int:
-        return self._settings.attempts_max if refused.reason == Reason.REJECTED else 1
 
     @contextmanager
     def _session(self) -> Iterator[postgres.Connection]:

@@ -47,5 +47,5 @@ class Release:
         if gate.epoch is None:
             return False
         async with self._pool.transaction() as session:
-            fresh, cancelled = await mirror_for(session, campaign_id, gate.version)
-        return await register.mirror_hot(self._connection, fresh, gate.buckets, cancelled)
+            fresh, decided = await mirror_for(session, campaign_id, gate.version)
+        return await register.mirror_hot(self._connection, fresh, gate.buckets, decided)

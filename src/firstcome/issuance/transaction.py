@@ -55,6 +55,11 @@ class Transaction:
         self._letters: list[DeadLetter] = []
         self._duplicates: dict[CampaignId, list[Claim]] = {}
 
+    @property
+    def letters(self) -> Sequence[DeadLetter]:
+        """What it had to set aside."""
+        return self._letters
+
     def record(self, batches: Sequence[Batch]) -> Recorded:
         """Record the claims. Raises BadRecord when the database refuses one: roll back, bisect."""
         campaigns = self._eligible(batches)
@@ -90,6 +95,9 @@ class Transaction:
             status = None
             if letter.reason is Reason.REJECTED:
                 status = keep_under_review(self._connection, claim)
+                if status is None and self._is_in_already(claim):
+                    self._give_up(claim.campaign_id, [claim])
+                    continue
             if status is None:
                 self._recorded.dead_lettered += 1
             else:
@@ -99,6 +107,16 @@ class Transaction:
         self._write_letters()
         failpoints.hit("after_quarantine", lost=_connection_lost())
         return self._recorded
+
+    def _is_in_already(self, claim: Claim) -> bool:
+        """Whether nothing is at the claim's position because its user holds another one."""
+        parameters = {
+            "campaign_id": claim.campaign_id,
+            "positions": f"{{{claim.position}}}",
+            "users": claim.user_id,
+        }
+        found = self._connection.execute(_QUERIES["look_up"], parameters).fetchone()
+        return found is not None and found[2] is None and found[4] is not None
 
     def _eligible(self, batches: Sequence[Batch]) -> dict[CampaignId, list[Batch]]:
         """Lock, read the epochs, and return by campaign what counts; set the rest aside."""

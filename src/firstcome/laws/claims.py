@@ -47,6 +47,8 @@ class Claims:
             if event is None:
                 continue
             rows = snapshot.campaigns.get(event.campaign_id)
+            if rows is not None and event.epoch not in rows.fences and origin in set_aside:
+                continue  # An operator sees it.
             if rows is not None:
                 self.check_event(rows, event, where)
             elif all_campaigns and origin not in set_aside:

@@ -92,7 +92,7 @@ def check_dead_letters(snapshot: Snapshot, findings: Findings) -> set[tuple[str,
     waiting: set[tuple[int, int]] = set()
     origins: set[tuple[str, int, int]] = set()
     for letter in snapshot.read("dead_letters"):
-        state, campaign_id, position, user_id, topic, partition, offset = letter
+        state, campaign_id, position, user_id, topic, partition, offset, reason = letter
         findings.checked["L7"] += 1
         if topic is not None:
             origins.add((topic, partition, offset))
@@ -105,7 +105,9 @@ def check_dead_letters(snapshot: Snapshot, findings: Findings) -> set[tuple[str,
             continue  # The position is another's: this claim can have no row.
         if state == "QUARANTINED":
             waiting.add((campaign_id, position))
-        _judge_letter(rows, position, user_id, state, status, findings)
+        if status != NONE or state == "REDRIVEN" or reason == "REJECTED":
+            _judge_letter(rows, position, user_id, state, status, findings)
+        # Else it is one of a claim that no row is possible for.
     for rows in snapshot.campaigns.values():
         for position in positions_of(rows.statuses, UNDER_REVIEW):
             if (rows.campaign_id, position) not in waiting:
@@ -140,6 +142,9 @@ def check_audit(snapshot: Snapshot, settings: Settings, findings: Findings) -> N
         if created is not None and created + added != facts.stock:
             said = f"The stock is {facts.stock}; {created} and {added} more are on record."
             findings.broken("STOCK_WITHOUT_AUDIT", campaign_id, detail=said)
+    for campaign_id, position, user_id, number, state in snapshot.read("decided_by_nobody"):
+        said = f"Dead letter {number} is {state}."
+        findings.broken("DECISION_WITHOUT_AUDIT", campaign_id, position, user_id, said)
     auth = settings.auth
     keyed = any((auth.secret, auth.key_file, auth.jwks_url))
     if keyed and (auth.mode == "gateway" or auth.gateway_networks):

@@ -100,5 +100,6 @@ KINDS = {
     "DECISION_NOT_DONE": Kind("L7", "An operator decided, and the row does not show it."),
     "STATE_WITHOUT_AUDIT": Kind("L8", "The campaign's state was changed and nobody is named."),
     "STOCK_WITHOUT_AUDIT": Kind("L8", "The campaign's stock was changed and nobody is named."),
+    "DECISION_WITHOUT_AUDIT": Kind("L8", "A dead letter was decided and nobody is named."),
     "TWO_WAYS_TO_SIGN_IN": Kind("L8", "Tokens and a trusted header are both accepted."),
 }

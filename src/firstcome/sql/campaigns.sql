@@ -57,21 +57,22 @@ WHERE campaign_id = %(campaign_id)s AND position > %(after)s AND status = 'ISSUE
 ORDER BY position LIMIT %(rows)s
 
 -- name: mirror
--- A campaign and its rows cancelled above a version, in one snapshot: the columns of a campaign,
--- then position (null: no such row), user (null: unknown), and the live position that the user
--- holds instead (0: none).
+-- A campaign and its rows decided above a version, in one snapshot: the columns of a campaign, then
+-- position (null: no such row), user (null: unknown), the live position that the user holds (0:
+-- none), its attempt (0: none), and the row's settled bits: 1 ISSUED, 3 CANCELLED.
 SELECT campaigns.campaign_id, name, engine, state, stock, position_limit, opens_at, closes_at,
     campaigns.epoch, campaigns.version, created_at,
-    gone.position, gone.user_id, coalesce(held.position, 0)
+    decided.position, decided.user_id, coalesce(held.position, 0), coalesce(held.attempt, 0),
+    CASE decided.status WHEN 'ISSUED' THEN 1 ELSE 3 END
 FROM campaigns
-    LEFT JOIN issuances AS gone
-        ON gone.campaign_id = campaigns.campaign_id AND gone.status = 'CANCELLED'
-        AND gone.version > %(above_version)s
+    LEFT JOIN issuances AS decided
+        ON decided.campaign_id = campaigns.campaign_id AND decided.status <> 'UNDER_REVIEW'
+        AND decided.version > %(above_version)s
     LEFT JOIN issuances AS held
-        ON held.campaign_id = gone.campaign_id AND held.user_id = gone.user_id
+        ON held.campaign_id = decided.campaign_id AND held.user_id = decided.user_id
         AND held.status <> 'CANCELLED'
 WHERE campaigns.campaign_id = %(campaign_id)s
-ORDER BY gone.position
+ORDER BY decided.position
 
 -- name: coupons_of
 -- What a user holds: one probe of the index of live users for each campaign.

@@ -3,7 +3,7 @@
 -- Lists travel as one text each ('{1,2}', or words with a space between them and records with a
 -- newline between them): dumping them element by element costs the client more than all the rest.
 --
--- firsts, epochs, times   one element a record: first position, epoch, seconds since 1970
+-- firsts, epochs, times   one element a record: first position, epoch, seconds since 1970 (0: unknown)
 -- users, attempts         one line a record, one word a claim; an empty line of attempts: all 0
 -- positions               one element a claim
 
@@ -25,7 +25,7 @@ WHERE campaign_id = ANY (%(campaigns)s::bigint[]) AND epoch = ANY (%(epochs)s::i
 WITH recorded AS (
     INSERT INTO issuances
         (campaign_id, position, requested_at, epoch, attempt, status, user_id)
-    SELECT %(campaign_id)s, r.first_position + c.n - 1, to_timestamp(r.requested_at), r.epoch,
+    SELECT %(campaign_id)s, r.first_position + c.n - 1, to_timestamp(nullif(r.requested_at, 0)), r.epoch,
         coalesce(c.attempt, 0), 'ISSUED', c.user_id
     FROM unnest(%(firsts)s::bigint[], %(epochs)s::integer[], %(times)s::float8[],
             string_to_array(%(users)s, E'\n'), string_to_array(%(attempts)s, E'\n'))
@@ -94,9 +94,10 @@ RETURNING true
 
 -- name: dead_letter
 -- Set a claim or a record aside; the same origin is set aside once. Returns whether this did it.
-INSERT INTO dead_letters (campaign_id, epoch, position, user_id, attempt, topic, partition,
-    "offset", reason, detail, payload, attempts)
-VALUES (%(campaign_id)s, %(epoch)s, %(position)s, %(user_id)s, %(attempt)s, %(topic)s,
-    %(partition)s, %(offset)s, %(reason)s, %(detail)s, %(payload)s, %(attempts)s)
+INSERT INTO dead_letters (campaign_id, epoch, position, user_id, attempt, requested_at, topic,
+    partition, "offset", reason, detail, payload, attempts)
+VALUES (%(campaign_id)s, %(epoch)s, %(position)s, %(user_id)s, %(attempt)s,
+    to_timestamp(%(requested_at)s::float8), %(topic)s, %(partition)s, %(offset)s, %(reason)s,
+    %(detail)s, %(payload)s, %(attempts)s)
 ON CONFLICT DO NOTHING
 RETURNING true

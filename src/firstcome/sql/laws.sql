@@ -61,9 +61,21 @@ FROM outbox AS o, unnest(o.positions) AS r
 WHERE %(ids)s::bigint[] IS NULL OR o.campaign_id = ANY (%(ids)s::bigint[])
 
 -- name: dead_letters
-SELECT state, campaign_id, position, user_id, topic, partition, "offset"
+SELECT state, campaign_id, position, user_id, topic, partition, "offset", reason
 FROM dead_letters
 WHERE %(ids)s::bigint[] IS NULL OR campaign_id IS NULL OR campaign_id = ANY (%(ids)s::bigint[])
+
+-- name: decided_by_nobody
+-- Decided dead letters that no audit row names.
+SELECT campaign_id, position, user_id, dead_letter_id, state
+FROM dead_letters
+WHERE state <> 'QUARANTINED'
+  AND (%(ids)s::bigint[] IS NULL OR campaign_id IS NULL OR campaign_id = ANY (%(ids)s::bigint[]))
+  AND NOT EXISTS (
+      SELECT FROM audit
+      WHERE action = CASE state WHEN 'REDRIVEN' THEN 'dead_letter.redrive'
+                     ELSE 'dead_letter.discard' END
+        AND (detail ->> 'dead_letter_id')::bigint = dead_letters.dead_letter_id)
 
 -- name: audited
 -- The last change of state, the stock at creation (null: not audited), and what was added since.
