@@ -63,7 +63,7 @@ class Facts(NamedTuple):
         }
         if incident.seen_by_users is not None:
             found["seen"] = incident.seen_by_users - incident.paused
-        return found
+        return dict(sorted(found.items(), key=lambda moment: moment[1]))
 
 
 Row = tuple[str, str, str, str]
