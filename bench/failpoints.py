@@ -1,11 +1,13 @@
 """The whole failpoint sweep: each point with each action, by the times of a real stack.
 
     python bench/failpoints.py [--seeds 3] [--first-seed 1] [--points a,b] [--actions kill,pause]
+        [--more]
 
 Every seed gets a stack of its own, with default settings and pauses of 35 s, and every group
 of cases a crowd and campaigns of its own; at its end all laws are judged, by what every client
-heard and by `firstcome verify`. Writes docs/reports/failpoints.md. Exit code 0 when every case
-was taken and every law held. About 35 minutes a seed.
+heard and by `firstcome verify`. Writes docs/reports/failpoints.md, and the outcomes beside it as
+JSON, so that a sweep may be done in parts (--more). Exit code 0 when every case was taken and
+every law held. About 35 minutes a seed.
 """
 
 import argparse
@@ -13,11 +15,12 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from firstcome.bench.environment import engines, machine
 from firstcome.drill import cases
@@ -38,6 +41,7 @@ class Outcome(NamedTuple):
 
     seed: int
     case: Case
+    commit: str
     verdict: str  # held, or what was wrong
     process: str  # empty: it was never taken
     healed_seconds: float
@@ -48,17 +52,21 @@ def main() -> int:
     options = _options()
     chosen = [Action(word) for word in options.actions.split(",")]
     groups = cases.every(options.points.split(",") if options.points else POINTS, chosen)
-    began = time.monotonic()
-    outcomes: list[Outcome] = []
-    environment: dict[str, str] = {}
+    ledger = options.page.with_suffix(".json")
+    outcomes = _read(ledger) if options.more else []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         found, environment = _with_a_seed(groups, seed)
-        outcomes += found
-        minutes = (time.monotonic() - began) / 60
-        options.page.parent.mkdir(parents=True, exist_ok=True)
-        options.page.write_text(page(outcomes, environment, minutes))
+        again = {(each.seed, each.case) for each in found}
+        outcomes = [each for each in outcomes if (each.seed, each.case) not in again] + found
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+        ledger.write_bytes(msgspec.json.format(msgspec.json.encode(outcomes)) + b"\n")
+        options.page.write_text(page(outcomes, environment))
         print(f"written: {options.page}", file=sys.stderr)
     return 0 if all(outcome.verdict == "held" for outcome in outcomes) else 1
+
+
+def _read(ledger: Path) -> list["Outcome"]:
+    return msgspec.json.decode(ledger.read_bytes(), type=list[Outcome]) if ledger.exists() else []
 
 
 def _options() -> argparse.Namespace:
@@ -67,6 +75,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--points", default="", help="All, unless some are named.")
     parser.add_argument("--actions", default=",".join(action.value for action in Action))
+    parser.add_argument("--more", action="store_true", help="Add to the report that is there.")
     report = ROOT / "docs" / "reports" / "failpoints.md"
     parser.add_argument("--page", type=Path, default=report)
     return parser.parse_args()
@@ -94,11 +103,12 @@ def _undergone(stack: RunningStack, group: Group, seed: int) -> list[Outcome]:
     except FirstcomeError as error:
         verdict = str(error)
         say(verdict)
+    commit = _commit()
     taken = {broken.case: broken for broken in sweep.broken}
     return [
-        Outcome(seed, case, verdict, taken[case].process, taken[case].healed_seconds)
+        Outcome(seed, case, commit, verdict, taken[case].process, taken[case].healed_seconds)
         if case in taken
-        else Outcome(seed, case, f"not swept: {verdict}", "", 0.0)
+        else Outcome(seed, case, commit, f"not swept: {verdict}", "", 0.0)
         for wave in group.waves
         for case in wave
     ]
@@ -108,18 +118,19 @@ def _saying(prefix: str) -> Callable[[str], None]:
     return lambda words: print(prefix + words, file=sys.stderr, flush=True)
 
 
-def page(outcomes: list[Outcome], environment: dict[str, str], minutes: float) -> str:
+def page(outcomes: list[Outcome], environment: dict[str, str]) -> str:
     """Return the report for people."""
     described = " · ".join(f"{name} {value}" for name, value in sorted(environment.items()))
     seeds = sorted({outcome.seed for outcome in outcomes})
+    commits = dict.fromkeys(outcome.commit for outcome in outcomes)
     held = sum(outcome.verdict == "held" for outcome in outcomes)
     actions = [each for each in Action if any(o.case.action is each for o in outcomes)]
     points = [each for each in POINTS if any(o.case.point == each for o in outcomes)]
     lines = [
         f"# Failpoint sweep, {datetime.now(UTC):%Y-%m-%d}",
         "",
-        f"Commit {_commit()}. {described}. Written by `make faults-sweep`, seeds "
-        f"{', '.join(map(str, seeds))}, in {minutes:.0f} minutes.",
+        f"Commit {', '.join(commits)}. {described}. Written by `make faults-sweep`, seeds "
+        f"{', '.join(map(str, seeds))}.",
         "",
         f"Cases taken with every law held afterwards: **{held} of {len(outcomes)}**. Default "
         f"settings; a pause stops the whole process for {PAUSE_SECONDS:g} s; 320 visitors a "

@@ -272,6 +272,41 @@ async def test_answer_that_cannot_be_given_costs_nobody_else_his(own: OwnEngines
 
 
 @on_uvloop
+async def test_replay_that_cannot_be_watched_costs_nobody_else_his_answer(
+    own: OwnEngines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*_: object) -> None:
+        raise RuntimeError("planted")
+
+    async with intake_stage(own.of_one_test()) as stage:
+        number = stage.open_campaign()
+        stage.claim(number, "ann", 7)
+        await stage.answer("ann")
+        monkeypatch.setattr(stage.watcher, "watch", break_down)
+        for tag, user in enumerate(["bob", "ann", "eve"]):
+            stage.claim(number, user, 7, tag=tag)
+        assert await stage.answer(1) == Answer(Outcome.UNKNOWN)
+        assert await stage.all_answered() == {"REQUESTED": 3, "UNKNOWN": 1}
+
+
+@on_uvloop
+async def test_appender_without_a_successor_for_a_broken_producer_refuses_claims(
+    own: OwnEngines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down() -> None:
+        raise RuntimeError("planted")
+
+    async with intake_stage(own.of_one_test()) as stage:
+        number = stage.open_campaign()
+        monkeypatch.setattr(stage.appender, "_new_producer", break_down)
+        monkeypatch.setattr(stage.appender, "_watch_once", lambda: None)
+        with pytest.raises(RuntimeError):
+            stage.appender._error(KafkaError(KafkaError._FATAL, "planted", fatal=True))
+        stage.claim(number, "ann")
+        assert stage.answers["ann"] == [Answer(Outcome.UNAVAILABLE)]
+
+
+@on_uvloop
 async def test_appender_goes_on_with_a_new_producer_after_a_fatal_error(own: OwnEngines) -> None:
     async with intake_stage(own.of_one_test(kafka={"linger_ms": 300.0})) as stage:
         number = stage.open_campaign()

@@ -25,16 +25,16 @@ def script(name: str) -> ModuleType:
 def test_failpoints_page_shows_what_did_not_hold() -> None:
     bench = script("failpoints")
     outcomes = [
-        bench.Outcome(1, Case("after_lock", Action.KILL), "held", "recorder-1", 2.6),
-        bench.Outcome(2, Case("after_lock", Action.KILL), "held", "recorder-2", 9.4),
-        bench.Outcome(1, Case("after_lock", Action.DROP), "held", "recorder-1", 1.0),
-        bench.Outcome(2, Case("after_lock", Action.DROP), "l3: ann holds nothing", "", 0.0),
+        bench.Outcome(1, Case("after_lock", Action.KILL), "abc", "held", "recorder-1", 2.6),
+        bench.Outcome(2, Case("after_lock", Action.KILL), "abc", "held", "recorder-2", 9.4),
+        bench.Outcome(1, Case("after_lock", Action.DROP), "abc", "held", "recorder-1", 1.0),
+        bench.Outcome(2, Case("after_lock", Action.DROP), "abc", "l3: ann holds nothing", "", 0.0),
     ]
-    page = bench.page(outcomes, {"cores": "2"}, 12.3)
+    page = bench.page(outcomes, {"cores": "2"})
     assert "| `after_lock` | 2/2, 9 s | **1/2, 1 s** |" in page
     assert "**3 of 4**" in page
     assert "l3: ann holds nothing" in page
-    assert "What was wrong" not in bench.page(outcomes[:3], {}, 1.0)
+    assert "What was wrong" not in bench.page(outcomes[:3], {})
 
 
 def test_rebuild_page_says_whether_the_goal_was_met() -> None:

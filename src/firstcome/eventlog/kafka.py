@@ -166,12 +166,12 @@ class Appender:
         log.warning("kafka_error", code=error.name(), reason=error.str(), fatal=error.fatal())
         if error.fatal():
             # Nothing can be appended through this instance any more. What it still owed is
-            # unknown; a new one takes over.
-            self._producer = self._new_producer()
+            # unknown; a new one takes over. Should there be none, the broker stays away.
             owed, self._owed = self._owed, {}
             self._go_away(error.str())
             for _, report in owed.values():
                 _tell(report, delivered=False)
+            self._producer = self._new_producer()
 
     async def _watch(self) -> None:
         while True:

@@ -124,7 +124,11 @@ class Intake:
                 replies.append(reply)
                 keyed = keyed or attempt > 0
             elif verdict in (Verdict.REPLAYED, Verdict.DUPLICATE):
-                self._held(verdicts, value, reply)
+                try:
+                    self._held(verdicts, value, reply)
+                except Exception:
+                    log.exception("held_place_mishandled")
+                    _say(reply, UNKNOWN)
             else:
                 _say(reply, REFUSALS[Verdict(verdict)])
         if users:
