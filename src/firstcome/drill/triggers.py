@@ -56,7 +56,8 @@ class Triggers:
 
     def lose_append(self) -> None:
         """The next batch is admitted and never appended: the sweeper finds it when it is due."""
-        failpoints.arm(self._stack.state / "failpoints", "after_admit", "drop", role="api")
+        # Not after_admit: a batch of refusals passes there too, and leaves nothing behind.
+        failpoints.arm(self._stack.state / "failpoints", "before_append", "raise", role="api")
 
     def edit(self) -> None:
         """An operator sets another end, far away: the mirror follows."""
