@@ -105,11 +105,14 @@ class Sweep:
             processes.restarts[name] += 1
             eventually(f"{name} is dead", lambda: is_dead(pid), seconds=DEAD_SECONDS)
         elif case.action is Action.PAUSE:
-            began = time.monotonic()
-            wait(self._pause_seconds)
+            # The proof was renamed when the pause began.
+            proof = self._folder / f"{case.point}@{case.role}.taken-{pid}"
+            ago = time.time() - proof.stat().st_ctime
+            wait(self._pause_seconds - ago)
             eventually(f"{name} goes on", lambda: not _stands_still(pid), seconds=DEAD_SECONDS)
             if case.role == "api":
-                self._silences.append((began - 1, time.monotonic() + 1))
+                now = time.monotonic()
+                self._silences.append((now - max(ago, self._pause_seconds) - 1, now + 1))
 
     def _await_health(self, ordeal: Ordeal) -> None:
         """Wait until every process works and claims flow."""
