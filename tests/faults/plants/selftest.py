@@ -2,17 +2,16 @@
 
     python -m tests.faults.plants.selftest [--seed N] [--jobs N] [--report FILE] [NAME...]
 
-First the same faults hit where nothing is planted, and nothing may be found. Exit code 1: a plant
-survived or did not run, or something was found where nothing was planted.
+Beside them the same faults hit where nothing is planted, and nothing may be found. Exit code 1:
+a plant survived or did not run, or something was found where nothing was planted.
 """
 
 import argparse
 import sys
 import time
 import traceback
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 from pathlib import Path
 from random import SystemRandom
 from tempfile import TemporaryDirectory
@@ -40,32 +39,23 @@ def examine(plant: Plant, seed: int) -> Result:
     return Result(plant.fault, plant, found, time.monotonic() - began, trouble)
 
 
-def control(faults: Collection[str], seed: int) -> Iterator[Result]:
+def control(faults: Collection[str], seed: int, tell: Callable[[Result], None]) -> None:
     """Let the faults hit one after the other in one stack where nothing is planted."""
-    if not faults:
-        return
-    with (
-        TemporaryDirectory(prefix="no-plant-") as name,
-        stack(Path(name), None) as (
-            running,
-            points,
-        ),
-    ):
+    with TemporaryDirectory(prefix="no-plant-") as name, stack(Path(name), None) as place:
         for number, fault in enumerate(faults):
             began = time.monotonic()
             found: list[Finding] = []
             trouble = ""
             try:
-                found = Exam(running, points, seed + number).sit(fault)
+                found = Exam(*place, seed + number).sit(fault)
             except Exception:
                 trouble = traceback.format_exc()
-            yield Result(fault, None, found, time.monotonic() - began, trouble)
+            tell(Result(fault, None, found, time.monotonic() - began, trouble))
 
 
-def examined(plants: Iterable[Plant], seed: int, jobs: int) -> Iterator[Result]:
-    """Return each plant's result, so many plants at a time."""
-    with ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(lambda plant: examine(plant, seed), plants)
+def faults_of(plants: Iterable[Plant]) -> list[str]:
+    """Return the faults that these plants need, each once."""
+    return list(dict.fromkeys(plant.fault for plant in plants))
 
 
 def main() -> int:
@@ -82,10 +72,17 @@ def main() -> int:
     print(f"seed {seed}\n{row(HEAD)}", flush=True)
     began = time.monotonic()
     results: list[Result] = []
-    sound = () if asked.planted_only else dict.fromkeys(plant.fault for plant in plants)
-    for result in chain(control(sound, seed), examined(plants, seed, asked.jobs)):
-        print(result.words(), flush=True)
+
+    def tell(result: Result) -> None:
+        print(f"{result.words()}\n", end="", flush=True)
         results.append(result)
+
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        work = [] if asked.planted_only else [pool.submit(control, faults_of(plants), seed, tell)]
+        work += [pool.submit(lambda each: tell(examine(each, seed)), plant) for plant in plants]
+    for each in work:
+        each.result()  # raises what a stack without a plant has met
+    results.sort(key=lambda result: plants.index(result.plant) if result.plant else -1)
     seconds = time.monotonic() - began
     passed = sum(result.passed for result in results)
     print(f"{passed} of {len(results)} as they have to be, {seconds:.0f} s")
