@@ -1,8 +1,9 @@
 """What became of each plant: a line of the table, and the report in docs/reports/selftest.md."""
 
+import json
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -22,8 +23,8 @@ LESSONS = """
   at 500 users at a time now.
 - The end of a fault was judged while a gate was still shut, where claims accepted just before the
   fault passed for those after it. Only claims accepted after it count.
-- `late_promise` was caught while its proof was missing: the call that leaves it stood behind an `or`.
-  A plant without a proof counts as a failure, whatever is reported.
+- `late_promise` was caught while its proof was missing: the call that leaves it stood behind an
+  `or`. A plant without a proof counts as a failure, whatever is reported.
 """
 HEAD = ("plant", "fault", "must be caught by", "was caught by", "seconds", "")
 
@@ -36,6 +37,7 @@ class Result(NamedTuple):
     found: Sequence[Finding]
     seconds: float
     trouble: str = ""  # why this says nothing: the planted code never ran, or the exam broke
+    commit: str = ""
 
     @property
     def passed(self) -> bool:
@@ -45,6 +47,11 @@ class Result(NamedTuple):
         if self.plant is None:
             return not self.found
         return self.plant.caught_by <= {finding.by for finding in self.found}
+
+    @property
+    def name(self) -> str:
+        """Return what tells it from the others."""
+        return self.plant.name if self.plant else f"none: {self.fault}"
 
     def cells(self) -> tuple[str, ...]:
         """Return its row of the table."""
@@ -73,25 +80,46 @@ class Result(NamedTuple):
         return "\n".join(lines)
 
 
+def kept(file: Path, plants: Mapping[str, Plant]) -> list[Result]:
+    """Return what earlier runs have kept in a file, the last of each name."""
+    results: dict[str, Result] = {}
+    for each in map(json.loads, file.read_text().splitlines() if file.exists() else ()):
+        plant = plants.get(each["plant"])
+        found = [Finding(*finding) for finding in each["found"]]
+        end = (each["seconds"], each["trouble"], each["commit"])
+        result = Result(each["fault"], plant, found, *end)
+        results[result.name] = result
+    return list(results.values())
+
+
+def keep(file: Path, result: Result) -> None:
+    """Add a result to a file, so that a run that is cut short goes on where it was."""
+    found = [(each.by, each.said[:300]) for each in result.found]
+    plant = result.plant.name if result.plant else None
+    with file.open("a") as lines:
+        lines.write(json.dumps(result._asdict() | {"plant": plant, "found": found}) + "\n")
+
+
 def row(cells: Sequence[str]) -> str:
     """Return one row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
-def page(results: Sequence[Result], seed: int, seconds: float) -> str:
+def page(results: Sequence[Result], seed: int) -> str:
     """Return the report."""
     planted = [result for result in results if result.plant]
     plants = [result.plant for result in planted if result.plant]
     caught = sum(result.passed for result in planted)
     sound = [result for result in results if not result.plant]
     quiet = sum(result.passed for result in sound)
+    commits = ", ".join(sorted({result.commit for result in results}))
     environment = " · ".join(f"{name} {value}" for name, value in sorted(machine().items()))
     lines = [
         "# The fault harness, tested by planted bugs",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, commit {_commit()}, seed {seed}. {environment}.",
+        f"{datetime.now(UTC):%Y-%m-%d}, commit {commits}, seed {seed}. {environment}.",
         f"{len(planted)} plants, {caught} caught; {len(sound)} faults with nothing planted, "
-        f"{quiet} with nothing reported; {seconds / 60:.1f} minutes.",
+        f"{quiet} with nothing reported.",
         "",
         "Written by `make faults-selftest`. Each plant is one bug in the product's own code, made "
         "while a stack's processes import it (`tests/faults/plants/`). L1-L7, *contradicted*, "
@@ -113,7 +141,8 @@ def page(results: Sequence[Result], seed: int, seconds: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _commit() -> str:
+def commit_now() -> str:
+    """Return the commit that is checked out."""
     here = Path(__file__).parent
     command = ["git", "describe", "--always", "--dirty"]
     said = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
