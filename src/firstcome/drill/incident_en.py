@@ -93,8 +93,8 @@ def _impact(facts: Facts) -> str:
         )
     else:
         said.append(
-            f"Answers took as long as before: p95 {during.http_p95_ms:,.1f} ms during the pause, "
-            f"{before.http_p95_ms:,.1f} ms before. A 202 needs gate and log only."
+            f"Answer times stayed in the same range: p95 {during.http_p95_ms:,.1f} ms during the "
+            f"pause, {before.http_p95_ms:,.1f} ms before. A 202 needs gate and log only."
         )
     said.append(
         f"Users waited for ISSUED: {during.status_wait_max_seconds or 0:,.1f} s at the longest, "
