@@ -5,6 +5,7 @@
     │   ├── GateUnavailable       Redis gave no answer, or its gate is shut
     │   ├── LogUnavailable        Kafka took no record in time
     │   └── DatabaseUnavailable   PostgreSQL gave no answer
+    ├── RowExists                 what was to be inserted as new is there already: look it up
     ├── BadRecord                 never succeeds: quarantine it
     ├── RecordingStopped          too much is bad at once: a human has to look first
     ├── Refused                   an operator's command that the state of the world forbids
@@ -40,6 +41,10 @@ class LogUnavailable(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     """PostgreSQL gave no answer."""
+
+
+class RowExists(FirstcomeError):
+    """What was to be inserted as new is there already; the transaction was rolled back."""
 
 
 class BadRecord(FirstcomeError):

@@ -2,8 +2,8 @@
 
 The only home of psycopg and Alembic. Every session carries its timeouts on the
 server's side, so that a stopped client cannot hold locks for ever. Every error
-leaves as one of ours: DatabaseUnavailable (try again, later), BadRecord (these
-rows never go in), or psycopg's own, which then is a defect of the code.
+leaves as one of ours: DatabaseUnavailable (try again, later), RowExists (look it
+up), BadRecord (these rows never go in), or psycopg's own, which then is a defect of the code.
 Needs PostgreSQL 17 or newer, for transaction_timeout.
 """
 
@@ -18,7 +18,7 @@ import psycopg
 import psycopg_pool
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from firstcome.errors import BadRecord, DatabaseUnavailable
+from firstcome.errors import BadRecord, DatabaseUnavailable, RowExists
 from firstcome.settings import PostgresSettings
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -36,6 +36,7 @@ _TRANSIENT = (
     *("08", "40", "53", "57P0", "58", "55P03", "57014", "25P03", "25P04"),
     *("28", "3D000", "25006", "42501", "42P01"),
 )
+_UNIQUE_VIOLATION = "23505"
 _DATA = ("22", "23", BEYOND_THE_LIMIT)
 # The server says by these that the transaction was rolled back.
 _CERTAINLY_NOT_DONE = ("40", "53", "55", "57014", "42", "25006")
@@ -165,6 +166,8 @@ def _translation(error: psycopg.Error) -> Exception:
     said = str(error).strip() or type(error).__name__
     if state is None and isinstance(error, psycopg.DataError):
         return BadRecord(said, reason="REJECTED")
+    if state == _UNIQUE_VIOLATION:
+        return RowExists(said)
     if state is not None and state.startswith(_DATA):
         reason = "BEYOND_LIMIT" if state == BEYOND_THE_LIMIT else "REJECTED"
         return BadRecord(said, reason=reason)

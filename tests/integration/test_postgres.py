@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from firstcome import postgres
-from firstcome.errors import BadRecord, DatabaseUnavailable
+from firstcome.errors import BadRecord, DatabaseUnavailable, RowExists
 from firstcome.settings import PostgresSettings, Settings
 from tests.integration.claimed import open_campaign
 
@@ -106,7 +106,8 @@ def test_transaction_keeps_nothing_after_an_error(
     ("code", "error", "certain"),
     [
         ("FC001", BadRecord, None),
-        ("23505", BadRecord, None),
+        ("23502", BadRecord, None),
+        ("23505", RowExists, None),
         ("22003", BadRecord, None),
         ("40P01", DatabaseUnavailable, True),
         ("40001", DatabaseUnavailable, True),

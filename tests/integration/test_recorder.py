@@ -7,9 +7,10 @@ from contextlib import closing
 import pytest
 
 from firstcome import postgres
-from firstcome.errors import BadRecord, DatabaseUnavailable, RecordingStopped
+from firstcome.errors import BadRecord, DatabaseUnavailable, RecordingStopped, RowExists
 from firstcome.eventlog.consumer import Origin
 from firstcome.issuance.recorder import Recorder
+from firstcome.issuance.transaction import Transaction
 from firstcome.settings import RecorderSettings, Settings
 from tests.integration.claimed import (
     announced,
@@ -68,6 +69,21 @@ def test_recorder_writes_nothing_when_a_batch_comes_again(
     assert (recorded.issued, recorded.replayed) == (1, 4)
     assert recorded.settled.coalesced() == {(campaign_id, 1): [(1, 3, 1)]}
     assert announced(connection, campaign_id) == [1, 2, 3]
+
+
+def test_plain_insert_of_what_is_there_already_is_rolled_back_as_a_whole(
+    recorder: Recorder, connection: postgres.Connection, connect: Connect
+) -> None:
+    campaign_id = open_campaign(connection)
+    recorder.record([batch(campaign_id, 2, ["b"])])
+    with (
+        closing(connect()) as session,
+        pytest.raises(RowExists),
+        postgres.transaction(session),
+    ):
+        Transaction(session, all_new=True).record([batch(campaign_id, 1, ["a", "b"])])
+    assert rows(connection, campaign_id) == [(2, "b", "ISSUED")]
+    assert announced(connection, campaign_id) == [2]
 
 
 def test_recorder_gives_a_place_up_when_its_user_is_in_already(

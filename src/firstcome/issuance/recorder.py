@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from firstcome import failpoints, postgres
-from firstcome.errors import BadRecord, DatabaseUnavailable, RecordingStopped
+from firstcome.errors import BadRecord, DatabaseUnavailable, RecordingStopped, RowExists
 from firstcome.eventlog.consumer import Origin
 from firstcome.issuance import quarantine
 from firstcome.issuance.batch import Batch, claims_in, halves
@@ -79,8 +79,14 @@ class Recorder:
             self._connection = None
 
     def _transaction(self, batches: Sequence[Batch]) -> Recorded:
+        try:
+            return self._transaction_of(batches, all_new=True)
+        except RowExists:
+            return self._transaction_of(batches, all_new=False)
+
+    def _transaction_of(self, batches: Sequence[Batch], *, all_new: bool) -> Recorded:
         with self._session() as connection:
-            recorded = Transaction(connection).record(batches)
+            recorded = Transaction(connection, all_new=all_new).record(batches)
         failpoints.hit("after_commit", lost=DatabaseUnavailable("the commit's reply was lost"))
         return recorded
 
