@@ -13,10 +13,10 @@ COMPENSATION, CONSUMER, RECORDING, TRANSACTION = (
 # Stands where the statement `record` is run.
 RECORDS = Edit(
     TRANSACTION,
-    """        row = self._connection.execute(_QUERIES["record"], parameters).fetchone()
+    """        row = self._connection.execute(self._record_query, parameters).fetchone()
 """,
     """        planted()
-        row = self._connection.execute(_QUERIES["record"], parameters).fetchone()
+        row = self._connection.execute(self._record_query, parameters).fetchone()
 """,
 )
 
