@@ -104,6 +104,13 @@ class Sweep:
         if case.is_deadly:
             processes.restarts[name] += 1
             eventually(f"{name} is dead", lambda: is_dead(pid), seconds=DEAD_SECONDS)
+            # Until the supervisor has noticed, its status calls the dead one ready.
+            eventually(
+                f"the death of {name} is noticed",
+                lambda: processes.named(name)["pid"],
+                lambda seen: seen != pid,
+                seconds=DEAD_SECONDS,
+            )
         elif case.action is Action.PAUSE:
             # The proof was renamed when the pause began.
             proof = self._folder / f"{case.point}@{case.role}.taken-{pid}"
