@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from firstcome.drill.ledger import Entry, Ledger, text
+from firstcome.drill.ledger import Entry, Ledger, pathless, text
 from firstcome.drill.leg import Outcome
 from firstcome.drill.nemesis import Struck
 
@@ -46,3 +46,8 @@ def test_ledger_keeps_every_run_and_writes_the_page_anew(tmp_path: Path) -> None
     assert "l3: nobody told him" in page
     assert "| kill | 1 |" in page
     assert str(tmp_path) not in page
+
+
+def test_ledger_names_no_path_of_the_machine() -> None:
+    said = "last lines of /home/ann/x/logs/api.log: 'No such file: \"/tmp/y/z\"' at 6/1551"
+    assert pathless(said) == "last lines of api.log: 'No such file: \"z\"' at 6/1551"

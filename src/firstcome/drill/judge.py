@@ -24,15 +24,15 @@ class Judge:
 
     def __init__(self, stack: RunningStack, offers: Collection[Offer]) -> None:
         self._stack = stack
-        self._offers = offers
+        self.offers = offers
 
     def ended(self) -> list[Ended]:
         """Return each campaign as operators see it."""
-        return [Ended(offer, self._winners(offer), self.shown(offer)) for offer in self._offers]
+        return [Ended(offer, self._winners(offer), self.shown(offer)) for offer in self.offers]
 
     def verified(self, grace_seconds: float = 0.001) -> list[str]:
         """Return what `firstcome verify` finds; while claims are under way, give it a grace."""
-        numbers = [str(offer.campaign_id) for offer in self._offers]
+        numbers = [str(offer.campaign_id) for offer in self.offers]
         verified = self._stack.said(
             "verify",
             *(word for number in numbers for word in ("--campaign", number)),

@@ -6,6 +6,7 @@
 It names no path and no host of the machine.
 """
 
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from firstcome.drill.history import IN_DOUBT
 from firstcome.drill.leg import Outcome
 from firstcome.drill.nemesis import Struck
 
+PATH = re.compile(r"(?<![\w/:])/(?:[^\s/'\"]+/)+([^\s/'\"]*)")
 HEAD = """<!-- Written by `firstcome drill faults --ledger`. Do not edit. -->
 
 # Runs with faults
@@ -82,7 +84,9 @@ class Entry(msgspec.Struct):
             unknown_share=round(doubtful / max(1, requests.total()), 5),
             waits=[leg.waits for leg in legs],
             resumed_seconds_max=round(max(leg.resumed_seconds_max for leg in legs), 1),
-            violations=[f"seed {leg.seed}: {said}" for leg in legs for said in leg.violations],
+            violations=[
+                f"seed {leg.seed}: {pathless(said)}" for leg in legs for said in leg.violations
+            ],
         )
 
 
@@ -152,6 +156,11 @@ def text(entry: Entry) -> str:
     lines.append(f"claims flowed again after {entry.resumed_seconds_max:g} s at the latest")
     lines += entry.violations or ["every law held"]
     return "\n".join(lines)
+
+
+def pathless(text: str) -> str:
+    """Return a text with the last names of the paths in it only."""
+    return PATH.sub(lambda match: match[1], text)
 
 
 def commit() -> str:

@@ -20,7 +20,7 @@ from firstcome.drill import crew, data, disturbances, endings, points, poison, w
 from firstcome.drill.checker import Checker
 from firstcome.drill.eventually import NotSeen, eventually
 from firstcome.drill.faults import Move
-from firstcome.drill.history import CLAIM, TIMED_OUT, Heard
+from firstcome.drill.history import CLAIM, TIMED_OUT, Heard, Offer
 from firstcome.drill.judge import Judge
 from firstcome.drill.links import Links, linked
 from firstcome.drill.nemesis import FLOW_SECONDS_MAX, Nemesis, Struck
@@ -36,6 +36,7 @@ from firstcome.settings import KafkaSettings, PostgresSettings, RedisSettings, S
 QUIET_SECONDS = 20.0
 FINAL_SECONDS = 150.0  # after the last fault, until everybody knows
 SHOWN_MAX = 20
+SMALL_SECONDS = 100.0  # of visitors: a campaign for fewer is sold out at the end
 # There are 35 kinds of fault for links: together as many as of all processes.
 LINK_WEIGHT = 0.6
 # Who asks a process that stands still has no answer before his patience ends.
@@ -98,17 +99,8 @@ class Leg:
     def _break(self, scene: Scene, seconds: float) -> Outcome:
         began, stack = time.monotonic(), scene.stack
         shop = Shop(stack, self._seed, self._rate, self._say)
-        offers = shop.generation()
+        traffic = self._crowd(stack, shop.generation())
         processes = Processes(stack, lambda fact: None)
-        address = urlsplit(stack.urls["api"])
-        traffic = Traffic(
-            (address.hostname or "", address.port or 0),
-            stack.identify,
-            offers,
-            self._seed,
-            self._rate,
-            follows=True,
-        )
         moves = self._moves(scene, processes, shop)
         nemesis = Nemesis(schedule(moves, self._seed), traffic, self._say)
         with traffic:
@@ -118,32 +110,25 @@ class Leg:
                 nemesis.run(began + seconds - QUIET_SECONDS)
                 self._say("all healed; a quiet time, then the judgement")
                 time.sleep(waits.AFTERMATH_SECONDS)
-                self._quiet(traffic)
+                found = self._undisturbed(traffic)
             finally:
                 shop.close()
-            found = nemesis.stalled + self._conclude(stack, shop, processes, traffic)
-        windows = [Window(struck.began, struck.healed) for struck in nemesis.struck]
-        waited = waits.waits(traffic.heard, windows)
-        found += waits.violations(waited, windows)
-        found += [
-            f"not healed: fault {struck.number}, {struck.kind} {struck.target}: {struck.unhealed}"
-            for struck in nemesis.struck
-            if struck.unhealed
-        ]
-        found += unanswered(traffic.heard, nemesis.struck)
-        claims = Counter(heard.code for heard in traffic.heard if heard.act == CLAIM)
-        claimants = {(h.campaign_id, h.user) for h in traffic.heard if h.act == CLAIM}
-        return Outcome(
+            self._say("checking the history against the laws")
+            found += self._settled(Judge(stack, shop.offers), traffic)
+        found += judged(Judge(stack, shop.offers), traffic.heard)
+        found += processes.unexplained() + nemesis.stalled + unhealed(nemesis.struck)
+        environment = machine() | engines(settings_of(stack))
+        return self._outcome(time.monotonic() - began, traffic.heard, nemesis, found, environment)
+
+    def _crowd(self, stack: RunningStack, offers: list[Offer]) -> Traffic:
+        address = urlsplit(stack.urls["api"])
+        return Traffic(
+            (address.hostname or "", address.port or 0),
+            stack.identify,
+            offers,
             self._seed,
-            time.monotonic() - began,
-            nemesis.struck,
-            len(claimants),
-            dict(claims.most_common()),
-            len(traffic.heard) - claims.total(),
-            waited.figures(),
-            nemesis.resumed_seconds_max,
-            found,
-            machine() | engines(settings_of(stack)),
+            self._rate,
+            follows=True,
         )
 
     def _moves(self, scene: Scene, processes: Processes, shop: Shop) -> list[Move]:
@@ -167,14 +152,18 @@ class Leg:
         )
         time.sleep(QUIET_SECONDS)
 
-    def _conclude(
-        self, stack: RunningStack, shop: Shop, processes: Processes, traffic: Traffic
-    ) -> list[str]:
-        """Let everybody hear his last answer, and judge; return what is wrong."""
-        found = []
-        judge = Judge(stack, shop.offers)
-        traffic.stop()
+    def _undisturbed(self, traffic: Traffic) -> list[str]:
+        """Let claims flow for a last time; return what is wrong if they do not."""
         try:
+            self._quiet(traffic)
+        except NotSeen as error:
+            return [f"after all was healed: {error}"]
+        return []
+
+    def _settled(self, judge: Judge, traffic: Traffic) -> list[str]:
+        """Let everybody hear his last answer, and sell what is left; return what is wrong."""
+        try:
+            traffic.stop()
             eventually(
                 "everybody with a promise has seen its end",
                 lambda: traffic.undecided,
@@ -183,17 +172,55 @@ class Leg:
                 every=0.2,
             )
             judge.settle(traffic, time.monotonic() + FINAL_SECONDS)
-            for offer in shop.offers:
-                if offer.stock < self._rate * 100:
+            for offer in judge.offers:
+                if offer.stock < self._rate * SMALL_SECONDS:
                     judge.sell_out(traffic, offer)
             judge.settle(traffic, time.monotonic() + FINAL_SECONDS)
-        except (NotSeen, FirstcomeError) as error:
-            found.append(f"settling: {error}")
-        self._say("checking the history against the laws")
-        found += Checker(traffic.heard, judge.ended()).violations()
-        found += processes.unexplained()
-        found += judge.verified()
-        return found
+        except (FirstcomeError, TimeoutError) as error:
+            return [f"settling: {error}"]
+        return []
+
+    def _outcome(
+        self,
+        seconds: float,
+        heard: list[Heard],
+        nemesis: Nemesis,
+        found: list[str],
+        environment: dict[str, str],
+    ) -> Outcome:
+        struck = nemesis.struck
+        windows = [Window(each.began, each.healed) for each in struck]
+        waited = waits.waits(heard, windows)
+        claims = [each for each in heard if each.act == CLAIM]
+        return Outcome(
+            seed=self._seed,
+            seconds=seconds,
+            struck=struck,
+            claimants=len({(each.campaign_id, each.user) for each in claims}),
+            claims=dict(Counter(each.code for each in claims).most_common()),
+            looks=len(heard) - len(claims),
+            waits=waited.figures(),
+            resumed_seconds_max=nemesis.resumed_seconds_max,
+            violations=found + waits.violations(waited, windows) + unanswered(heard, struck),
+            environment=environment,
+        )
+
+
+def judged(judge: Judge, heard: list[Heard]) -> list[str]:
+    """Return what the checker and `firstcome verify` find."""
+    try:
+        return Checker(heard, judge.ended()).violations() + judge.verified()
+    except FirstcomeError as error:
+        return [f"nothing can be said about the laws: {error}"]
+
+
+def unhealed(struck: Iterable[Struck]) -> list[str]:
+    """Return a sentence for each fault after which something did not work again."""
+    return [
+        f"fault {each.number}, {each.kind} {each.target}: {each.unhealed}"
+        for each in struck
+        if each.unhealed
+    ]
 
 
 def unanswered(heard: Iterable[Heard], struck: Iterable[Struck]) -> list[str]:

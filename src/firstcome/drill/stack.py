@@ -173,7 +173,8 @@ def finished(process: "subprocess.Popen[str]", exit_code: int | None) -> str:
         out, err = process.communicate(timeout=VERB_SECONDS)
     finally:
         process.kill()
-    said = f"{process.args!r} ended with {process.returncode}\n{out[-4000:]}\n{err[-4000:]}"
+    verb = list(process.args)[len(FIRSTCOME) :]  # type: ignore[arg-type]
+    said = f"{verb!r} ended with {process.returncode}\n{out[-4000:]}\n{err[-4000:]}"
     if exit_code not in (None, process.returncode):
         raise VerbFailed(said)
     return out
