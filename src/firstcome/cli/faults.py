@@ -4,6 +4,7 @@ Nothing of yours is touched: the stack lies in a temporary folder and is removed
 Ctrl-C as well. Exit code 0: no law was broken, and as many faults were effective as was asked.
 """
 
+import math
 import random
 import signal
 import sys
@@ -44,7 +45,7 @@ def faults(
     signal.signal(signal.SIGTERM, _interrupted)
     seed = random.SystemRandom().randrange(SEED_MAX) if seed is None else seed
     _say(f"seed {seed}")
-    legs = max(1, round(minutes / LEG_MINUTES_MAX + 0.49))
+    legs = math.ceil(minutes / LEG_MINUTES_MAX)
     outcomes: list[Outcome] = []
     for number in range(legs):
         leg = Leg(seed + number * SEED_MAX, rate, _say, only or ())

@@ -122,7 +122,6 @@ def moves(processes: Processes) -> list[Move]:
         Move("wipe", "redis", partial(_wiped, processes, data)),
         Move("old data", "redis", partial(_aged, processes, data)),
         Move("torn data", "redis", partial(_torn, processes, data)),
-        Move("torn data", "kafka-1", partial(_torn_log, processes), is_combinable=False),
     ]
 
 

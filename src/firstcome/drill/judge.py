@@ -3,8 +3,10 @@
 It asks the system for its end only; the laws are held against it by checker.py.
 """
 
+import csv
 import time
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from itertools import islice
 
 from firstcome.drill.checker import Ended
@@ -24,6 +26,8 @@ class Judge:
 
     def __init__(self, stack: RunningStack, offers: Collection[Offer]) -> None:
         self._stack = stack
+        # From the gate to the row, by the servers' clocks: what clients cannot see.
+        self.recorded_seconds: list[float] = []
         self.offers = offers
 
     def ended(self) -> list[Ended]:
@@ -89,8 +93,16 @@ class Judge:
         )
 
     def _winners(self, offer: Offer) -> list[tuple[int, str]]:
-        rows = self._stack.run("campaign", "export", str(offer.campaign_id)).splitlines()[1:]
-        return [(int(row.split(",")[0]), row.split(",")[1]) for row in rows]
+        text = self._stack.run("campaign", "export", str(offer.campaign_id))
+        winners = []
+        for row in csv.DictReader(text.splitlines()):
+            winners.append((int(row["position"]), row["user_id"]))
+            if row["requested_at"]:
+                asked, issued = (
+                    datetime.fromisoformat(row[name]) for name in ("requested_at", "issued_at")
+                )
+                self.recorded_seconds.append((issued - asked).total_seconds())
+        return winners
 
 
 def undecided_places(heard: Iterable[Heard]) -> set[tuple[int, str]]:

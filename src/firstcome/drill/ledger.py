@@ -125,7 +125,10 @@ def section(entry: Entry) -> str:
     targets = sorted({target for row in entry.matrix.values() for target in row})
     lines = [f"## {entry.at}, seed {entry.seed}\n", "| | |", "| --- | --- |"]
     lines += [f"| {name} | {value} |" for name, value in facts.items()]
-    lines += ["", "Seconds from the 202 to the final status, as its owner saw it:\n"]
+    lines += [
+        "",
+        "Seconds from the 202 to the final status that its owner saw; from the gate to the row:\n",
+    ]
     lines += ["| | claims | p50 | p99 | longest |", "| --- | --- | --- | --- | --- |"]
     for leg in entry.waits:
         for name, row in leg.items():
@@ -152,7 +155,7 @@ def text(entry: Entry) -> str:
     lines.append(f"claims: {entry.claims:,}, in {entry.requests:,} requests")
     lines.append(f"  in doubt {entry.unknown_share:.2%}; {entry.requests_by_answer}")
     for leg in entry.waits:
-        lines += [f"seconds to the final status, {name}: {row}" for name, row in leg.items()]
+        lines += [f"seconds until final, {name}: {row}" for name, row in leg.items()]
     lines.append(f"claims flowed again after {entry.resumed_seconds_max:g} s at the latest")
     lines += entry.violations or ["every law held"]
     return "\n".join(lines)

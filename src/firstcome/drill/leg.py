@@ -55,7 +55,7 @@ class Outcome(msgspec.Struct):
     waits: dict[str, dict[str, float]]
     resumed_seconds_max: float
     violations: list[str]
-    environment: dict[str, str]
+    environment: dict[str, str] = {}
 
     def effective(self) -> list[Struck]:
         """Return the faults that count."""
@@ -115,10 +115,14 @@ class Leg:
                 shop.close()
             self._say("checking the history against the laws")
             found += self._settled(Judge(stack, shop.offers), traffic)
-        found += judged(Judge(stack, shop.offers), traffic.heard)
+        judge = Judge(stack, shop.offers)
+        found += judged(judge, traffic.heard)
         found += processes.unexplained() + nemesis.stalled + unhealed(nemesis.struck)
         environment = machine() | engines(settings_of(stack))
-        return self._outcome(time.monotonic() - began, traffic.heard, nemesis, found, environment)
+        outcome = self._outcome(time.monotonic() - began, traffic.heard, nemesis, found)
+        outcome.environment = environment
+        outcome.waits["until the row, of all winners"] = waits.figures(judge.recorded_seconds)
+        return outcome
 
     def _crowd(self, stack: RunningStack, offers: list[Offer]) -> Traffic:
         address = urlsplit(stack.urls["api"])
@@ -186,7 +190,6 @@ class Leg:
         heard: list[Heard],
         nemesis: Nemesis,
         found: list[str],
-        environment: dict[str, str],
     ) -> Outcome:
         struck = nemesis.struck
         windows = [Window(each.began, each.healed) for each in struck]
@@ -202,7 +205,6 @@ class Leg:
             waits=waited.figures(),
             resumed_seconds_max=nemesis.resumed_seconds_max,
             violations=found + waits.violations(waited, windows) + unanswered(heard, struck),
-            environment=environment,
         )
 
 

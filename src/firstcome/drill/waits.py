@@ -46,7 +46,10 @@ class Waits(NamedTuple):
 
     def figures(self) -> dict[str, dict[str, float]]:
         """Return count, p50, p99 and the longest, in seconds."""
-        return {"no fault": figures(self.quiet), "under faults": figures(self.faulted)}
+        return {
+            "no fault": figures(wait.seconds for wait in self.quiet),
+            "under faults": figures(wait.seconds for wait in self.faulted),
+        }
 
 
 def waits(heard: Iterable[Heard], windows: Sequence[Window]) -> Waits:
@@ -78,7 +81,7 @@ def is_quiet(wait: Wait, windows: Sequence[Window]) -> bool:
 def violations(found: Waits, windows: Sequence[Window]) -> list[str]:
     """Return a sentence for each bound that was not kept."""
     said = []
-    p99 = figures(found.quiet)["p99"]
+    p99 = found.figures()["no fault"]["p99"]
     if p99 > QUIET_P99_SECONDS:
         said.append(f"l3 in time: without faults p99 is {p99:.1f} s, not {QUIET_P99_SECONDS:g} s")
     late = [wait for wait in found.faulted if wait.final > deadline(wait, windows)]
@@ -100,9 +103,9 @@ def deadline(wait: Wait, windows: Sequence[Window]) -> float:
     return latest
 
 
-def figures(found: Sequence[Wait]) -> dict[str, float]:
-    """Return count, p50, p99 and the longest, in seconds; zeros for none."""
-    seconds = sorted(wait.seconds for wait in found)
+def figures(found: Iterable[float]) -> dict[str, float]:
+    """Return count, p50, p99 and the longest of some seconds; zeros for none."""
+    seconds = sorted(found)
     if not seconds:
         return {"count": 0, "p50": 0.0, "p99": 0.0, "max": 0.0}
     return {
