@@ -26,7 +26,7 @@ LEG_MINUTES_MAX = 20.0
 
 
 @app.command()
-def faults(
+def faults(  # noqa: PLR0913 - one argument an option
     seed: Annotated[int | None, typer.Option(help="Repeats crowd and schedule.")] = None,
     minutes: Annotated[float, typer.Option(min=1, max=1440, help="How long in all.")] = 15.0,
     faults: Annotated[
@@ -35,6 +35,9 @@ def faults(
     rate: Annotated[float, typer.Option(min=150, max=2000, help="Visitors a second.")] = 320.0,
     only: Annotated[
         list[str] | None, typer.Option(help="A kind, such as `freeze`; may be repeated.")
+    ] = None,
+    logs: Annotated[
+        Path | None, typer.Option(help="Folder that gets the stack's logs if a law was broken.")
     ] = None,
     ledger: Annotated[
         Path | None, typer.Option(help="Folder of faults.jsonl and faults.md, to add this run to.")
@@ -48,7 +51,7 @@ def faults(
     legs = math.ceil(minutes / LEG_MINUTES_MAX)
     outcomes: list[Outcome] = []
     for number in range(legs):
-        leg = Leg(seed + number * SEED_MAX, rate, _say, only or ())
+        leg = Leg(seed + number * SEED_MAX, rate, _say, kinds=only or (), logs=logs)
         outcomes.append(leg.run(minutes * 60 / legs))
     entry = Entry.of(seed, rate, outcomes)
     if ledger is not None:

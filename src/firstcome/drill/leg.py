@@ -4,6 +4,7 @@ A long run is made of legs, each with a seed of its own drawn from the run's, so
 history nor the campaigns grow without bound. Nothing of a leg is left when it is over.
 """
 
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -74,10 +75,17 @@ class Leg:
     """One stack from its start to its judgement."""
 
     def __init__(
-        self, seed: int, rate: float, say: Callable[[str], None], kinds: Collection[str] = ()
+        self,
+        seed: int,
+        rate: float,
+        say: Callable[[str], None],
+        *,
+        kinds: Collection[str] = (),
+        logs: Path | None = None,
     ) -> None:
-        """`kinds`: the only kinds of fault; none: all of them."""
+        """`kinds`: the only kinds of fault; none: all. `logs`: who gets them after a violation."""
         self._kinds = kinds
+        self._logs = logs
         self._seed = seed
         self._rate = rate
         self._say = say
@@ -94,7 +102,10 @@ class Leg:
             links = opened.enter_context(linked(folder / "stack", seed=self._seed))
             options = ("--api", "2", *links.options())
             stack = opened.enter_context(started(folder / "stack", *options, **variables))
-            return self._break(Scene(stack, links, folder / "failpoints"), seconds)
+            outcome = self._break(Scene(stack, links, folder / "failpoints"), seconds)
+            if outcome.violations and self._logs is not None:
+                shutil.copytree(stack.state / "logs", self._logs / f"seed-{self._seed}")
+            return outcome
 
     def _break(self, scene: Scene, seconds: float) -> Outcome:
         began, stack = time.monotonic(), scene.stack
@@ -194,6 +205,10 @@ class Leg:
         struck = nemesis.struck
         windows = [Window(each.began, each.healed) for each in struck]
         waited = waits.waits(heard, windows)
+        for each in waited.longest():
+            self._say(
+                f"{each.promised - nemesis.start:+6.0f} s: {each.user} waited {each.seconds:.1f} s"
+            )
         claims = [each for each in heard if each.act == CLAIM]
         return Outcome(
             seed=self._seed,

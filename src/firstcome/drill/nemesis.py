@@ -48,13 +48,14 @@ class Struck(msgspec.Struct):
             and self.under_way > 0
         )
 
-    def line(self) -> str:
-        """Return it in one line."""
+    def line(self, start: float) -> str:
+        """Return it in one line; `start` is when the run began."""
         fate = self.unhealed or self.missed or self.evidence
         effective = "effective" if self.is_effective else "not counted"
         overlap = ", overlapping" if self.is_overlapping else ""
         return (
-            f"{self.number:4} {self.kind:16} {self.target:16} {self.seconds:4g} s, "
+            f"{self.began - start:+6.0f} s {self.number:4} {self.kind:16} {self.target:16} "
+            f"for {self.seconds:g} s ({self.healed - self.began:.1f}), "
             f"{self.accepted_per_second:.0f} claims/s, {self.under_way} under way{overlap}: "
             f"{effective}: {fate}"
         )
@@ -69,6 +70,7 @@ class Nemesis:
         self.struck: list[Struck] = []
         self.stalled: list[str] = []
         self.resumed_seconds_max = 0.0
+        self.start = time.monotonic()
         self._planned = planned
         self._traffic = traffic
         self._say = say
@@ -149,7 +151,7 @@ class Nemesis:
         finally:
             self._heal(heal, struck)
             self.struck.append(struck)
-            self._say(struck.line())
+            self._say(struck.line(self.start))
 
     def _heal(self, heal: Callable[[], str], struck: Struck) -> None:
         try:

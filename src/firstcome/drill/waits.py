@@ -44,6 +44,11 @@ class Waits(NamedTuple):
     quiet: list[Wait]
     faulted: list[Wait]
 
+    def longest(self, count: int = LATE_SHOWN_MAX) -> list[Wait]:
+        """Return those that took the longest, in the order of their promises."""
+        last = sorted([*self.quiet, *self.faulted], key=lambda wait: wait.seconds)[-count:]
+        return sorted(last, key=lambda wait: wait.promised)
+
     def figures(self) -> dict[str, dict[str, float]]:
         """Return count, p50, p99 and the longest, in seconds."""
         return {
