@@ -35,6 +35,12 @@ def test_plant_whose_text_is_gone_says_so() -> None:
             edited("local gate\nlocal first\n", [LuaEdit("admit", old, "")])
 
 
+def test_plant_that_uses_what_its_module_does_not_know_says_so() -> None:
+    edit = Edit("firstcome.rebuild", "        if wait > 0:\n", "        if nobody_knows():\n")
+    with pytest.raises(PlantGone, match="knows no nobody_knows"):
+        fit(Plant("unknown", "", frozenset({"sweeper"}), (edit,), "", frozenset()))
+
+
 def test_plant_runs_in_its_kind_of_process_and_proves_it(tmp_path: Path) -> None:
     plant = PLANTS["limit_off_by_one"]
     code, said = told(plant, tmp_path, TOLD, "api")

@@ -125,6 +125,8 @@ local free = refusal == SOLD_OUT and first > 0 and asked or 0
                 """        if not isinstance(reply, list):
             self._claims_failed(""",
                 """        if isinstance(reply, GateUnavailable) and not reply.certain:
+            import asyncio
+
             planted()
             again = partial(self._return_claims, entrance, batch)
             asyncio.get_running_loop().call_later(3, again)

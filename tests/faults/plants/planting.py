@@ -6,9 +6,11 @@ Promises that a planted process runs the edited text or ends: each text to repla
 there exactly once. `planted()`, called by the edited text, leaves a file as the proof that it ran.
 """
 
+import builtins
+import dis
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha1
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -85,7 +87,7 @@ def edited(text: str, edits: Iterable[AnyEdit]) -> str:
 
 
 def fit(plant: Plant) -> None:
-    """Make every edit without importing anything. Raises PlantGone, or SyntaxError."""
+    """Make every edit without running any. Raises PlantGone, or SyntaxError."""
     places = {(type(edit), edit.where) for edit in plant.edits}
     for kind, where in places:
         edits = [each for each in plant.edits if (type(each), each.where) == (kind, where)]
@@ -93,12 +95,24 @@ def fit(plant: Plant) -> None:
             spec = find_spec(where)
             if spec is None or spec.origin is None:
                 raise PlantGone(f"there is no module {where}")
-            compile(edited(Path(spec.origin).read_text(), edits), where, "exec")
+            code = compile(edited(Path(spec.origin).read_text(), edits), where, "exec")
+            known = {*vars(_module(where)), *vars(builtins), "planted"}
+            if unknown := set(_globals_of(code)) - known:
+                raise PlantGone(f"{where} knows no {', '.join(sorted(unknown))} any more")
         elif kind is LuaEdit:
             edited(_module(SCRIPTS).SCRIPTS[where].text.decode(), edits)
         else:
             file, name = where.split(".")
             edited(_module(QUERIES).queries(file)[name], edits)
+
+
+def _globals_of(code: CodeType) -> Iterator[str]:
+    """Yield the names that the functions in a module look up in it."""
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            steps = dis.get_instructions(inner)
+            yield from (str(step.argval) for step in steps if step.opname == "LOAD_GLOBAL")
+            yield from _globals_of(inner)
 
 
 def plant_here(plant: Plant, role: str) -> None:

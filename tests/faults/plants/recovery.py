@@ -23,7 +23,7 @@ PLANTS = (
     Plant(
         "users_not_released",
         "The mirror leaves users of cancelled rows in the gate.",
-        SWEEPER,
+        SWEEPER | {"api"},  # both mirror
         (LuaEdit("mirror", "if held == position then", "if false then"),),
         "appends_are_refused",
         frozenset({"verify L6"}),

@@ -23,6 +23,9 @@ LESSONS = """
   at 500 users at a time now.
 - The end of a fault was judged while a gate was still shut, where claims accepted just before the
   fault passed for those after it. Only claims accepted after it count.
+- `users_not_released` survived when api processes had begun to mirror too and did not carry it, and
+  `gate_call_repeated` when its module no longer imported what the plant uses. A unit test looks up
+  every name that planted code uses; a plant that is carried by too few processes survives.
 - `late_promise` was caught while its proof was missing: the call that leaves it stood behind an
   `or`. A plant without a proof counts as a failure, whatever is reported.
 """
