@@ -66,7 +66,7 @@ faults-sweep: $(READY) ## each failpoint with each action, 35 s pauses; SEEDS=3 
 faults: $(READY) ## 15 minutes of faults over one stack, judged; added to docs/reports; SEED= repeats
 	@$(BIN)/firstcome drill faults $(if $(SEED),--seed $(SEED)) --minutes 15 --faults 60 --ledger docs/reports
 
-faults-selftest: $(READY) ## plant bugs; the fault harness must catch each; 15 minutes at most
+faults-selftest: $(READY) ## plant bugs into stacks; the fault harness must catch each; SEED= repeats
 	@$(BIN)/python -m tests.faults.plants.selftest $(if $(SEED),--seed $(SEED)) --report docs/reports/selftest.md
 
 test-system: $(READY) ## faults that need root: full disks, clocks that jump; under 5 minutes

@@ -7,8 +7,8 @@ from tests.faults.plants.selftest import examine
 
 pytestmark = pytest.mark.faults
 
-# One each for the rows, the order and the gate.
-A_FEW = ("users_mixed_up", "positions_from_the_top", "users_not_released")
+# One each for the record, the order and the rebuild.
+A_FEW = ("users_mixed_up", "positions_from_the_top", "limit_not_raised")
 
 
 @pytest.mark.parametrize("name", A_FEW)

@@ -18,7 +18,7 @@ LESSONS = """
 - `log_read_from_its_end` survived a killed recorder: by then heartbeats had left a committed offset
   on every partition. A fault was added in which the group's offsets are forgotten.
 - `settled_before_commit` cannot be seen at the end, when the row is there. The laws are checked in
-  the middle of that fault as well, with a grace for claims under way.
+  the middle of that fault as well, with a grace for claims under way; without that it survived.
 - `replies_shifted` held the judge up for minutes, because the api answered nobody: the judge looks
   at 500 users at a time now.
 - The end of a fault was judged while a gate was still shut, where claims accepted just before the
@@ -29,7 +29,7 @@ LESSONS = """
 - `late_promise` was caught while its proof was missing: the call that leaves it stood behind an
   `or`. A plant without a proof counts as a failure, whatever is reported.
 """
-HEAD = ("plant", "fault", "must be caught by", "was caught by", "seconds", "")
+HEAD = ("plant", "fault", "must be caught by", "was caught by", "seconds", "commit", "")
 
 
 class Result(NamedTuple):
@@ -71,6 +71,7 @@ class Result(NamedTuple):
             ", ".join(wanted) or "nobody",
             ", ".join(sorted(by)) or "nobody",
             f"{self.seconds:.0f}",
+            self.commit,
             end,
         )
 

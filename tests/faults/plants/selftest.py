@@ -76,10 +76,10 @@ def main() -> int:
     done = {result.name for result in results}
 
     def tell(result: Result) -> None:
-        print(f"{result.words()}\n", end="", flush=True)
-        results.append(result._replace(commit=commit))
+        results.append(here := result._replace(commit=commit))
+        print(f"{here.words()}\n", end="", flush=True)
         if asked.keep:
-            keep(asked.keep, results[-1])
+            keep(asked.keep, here)
 
     sound = [] if asked.planted_only else faults_of(plants)
     sound = [fault for fault in sound if f"none: {fault}" not in done]
