@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError
 
 from firstcome import postgres, rebuild
 from firstcome.campaigns import Campaigns
+from firstcome.eventlog import kafka
 from firstcome.eventlog.admin import LogAdmin
 from firstcome.gate import register
 from firstcome.gate.gate import Verdicts
@@ -321,6 +322,36 @@ async def test_appender_goes_on_with_a_new_producer_after_a_fatal_error(own: Own
         await eventually("the broker", lambda: not stage.appender.is_away)
         stage.claim(number, "eve")
         assert (await stage.answer("eve")).outcome is Outcome.REQUESTED
+
+
+class DeafProducer:
+    """Takes every record and never reports."""
+
+    def produce(self, *_: object, **__: object) -> None:
+        """Swallow it."""
+
+    def poll(self, _: float) -> int:
+        """Report nothing."""
+        return 0
+
+    def purge(self) -> None:
+        """There is nothing to throw away."""
+
+
+@on_uvloop
+async def test_appender_replaces_a_producer_that_stays_away(
+    own: OwnEngines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "RENEW_SECONDS", 0.3)
+    quick = own.of_one_test(intake={"away_after_seconds": 0.2, "heartbeat_seconds": 0.05})
+    async with intake_stage(quick) as stage:
+        number = stage.open_campaign()
+        stage.appender._producer = DeafProducer()  # type: ignore[assignment]
+        stage.claim(number, "ann")
+        assert await stage.answer("ann") == Answer(Outcome.UNKNOWN)
+        await eventually("the broker", lambda: not stage.appender.is_away)
+        stage.claim(number, "bob")
+        assert (await stage.answer("bob")).outcome is Outcome.REQUESTED
 
 
 @on_uvloop

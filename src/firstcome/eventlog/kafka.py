@@ -29,6 +29,9 @@ from firstcome.settings import IntakeSettings, KafkaSettings
 Report = Callable[[bool], None]  # True: the broker has the record
 POLL_SECONDS = 0.001
 WATCH_SECONDS = 0.05
+# A producer that is away for so long is replaced, again and again: one that met a broker which had
+# lost acknowledged records was never taken back (seen with librdkafka 2.16).
+RENEW_SECONDS = 10.0
 HEADERS: list[tuple[str, str | bytes | None]] = [
     ("ce_specversion", b"1.0"),
     ("ce_type", b"firstcome.issuance-requested.v1"),
@@ -84,6 +87,7 @@ class Appender:
         self._appended_at = 0.0
         self._polling = False
         self._task: asyncio.Task[None] | None = None
+        self._renew_at = monotonic() + RENEW_SECONDS  # if it is away then
         self._heartbeat_needed = 0  # the sequence after which an acknowledgement ends `away`
         self.is_away = True  # until a first heartbeat was acknowledged
 
@@ -165,13 +169,23 @@ class Appender:
     def _error(self, error: KafkaError) -> None:
         log.warning("kafka_error", code=error.name(), reason=error.str(), fatal=error.fatal())
         if error.fatal():
-            # Nothing can be appended through this instance any more. What it still owed is
-            # unknown; a new one takes over. Should there be none, the broker stays away.
-            owed, self._owed = self._owed, {}
+            # Nothing can be appended through this instance any more.
             self._go_away(error.str())
-            for _, report in owed.values():
-                _tell(report, delivered=False)
-            self._producer = self._new_producer()
+            self._renew()
+
+    def _renew(self) -> None:
+        """Let a new producer take over; what the old one still owed is unknown.
+
+        Should there be none, the broker stays away.
+        """
+        owed, self._owed = self._owed, {}
+        for _, report in owed.values():
+            _tell(report, delivered=False)
+        self._renew_at = monotonic() + RENEW_SECONDS
+        self._heartbeat_needed = self._sequence
+        old, self._producer = self._producer, self._new_producer()
+        # Its end waits for its threads.
+        asyncio.get_running_loop().run_in_executor(None, old.purge)
 
     async def _watch(self) -> None:
         while True:
@@ -187,6 +201,9 @@ class Appender:
         now = monotonic()
         if self.oldest_seconds() > self._intake.away_after_seconds:
             self._go_away("no acknowledgement in time")
+        if self.is_away and now >= self._renew_at:
+            log.warning("producer_renewed", reports_owed=len(self._owed))
+            self._renew()
         if now - self._appended_at >= self._intake.heartbeat_seconds:
             try:
                 self.append(b"", lambda _: None)
@@ -197,6 +214,7 @@ class Appender:
         if self.is_away:
             return
         self.is_away = True
+        self._renew_at = monotonic() + RENEW_SECONDS
         self._heartbeat_needed = self._sequence
         log.error("broker_away", reports_owed=len(self._owed), reason=reason)
         try:
