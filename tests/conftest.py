@@ -5,12 +5,14 @@ left running. Tests that destroy something start their own.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from running import RunningStack, started
+
+LOG_LINES = 25  # of each process, after a failure
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +23,22 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         return
     with started(tmp_path_factory.mktemp("shared") / "stack", "--auth", "jwt") as running:
         yield running
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport]:
+    """Show what the processes of a test's stack said last, if the test has failed."""
+    report = yield
+    if report.when == "call" and report.failed:
+        lent = getattr(item, "funcargs", {}).values()
+        stacks = {id(stack): stack for each in lent if (stack := _stack_of(each)) is not None}
+        report.sections += [
+            (f"logs of {stack.state}", stack.run("logs", "-n", str(LOG_LINES), exit_code=None))
+            for stack in stacks.values()
+        ]
+    return report
+
+
+def _stack_of(fixture: object) -> RunningStack | None:
+    found = fixture if isinstance(fixture, RunningStack) else getattr(fixture, "stack", None)
+    return found if isinstance(found, RunningStack) else None

@@ -38,6 +38,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         yield running
 
 
+@pytest.mark.timeout(420)
 @pytest.mark.parametrize("number", [0, 1], ids=["path", "rebuild"])
 def test_every_failpoint_is_taken_and_every_law_holds(
     swept: RunningStack, seed: int, number: int

@@ -20,17 +20,18 @@ from pydantic import SecretStr
 from firstcome import postgres
 from firstcome.settings import PostgresSettings, Settings
 from running import started
+from tests.integration.engines import OwnEngines, settings_of
 
 
 @pytest.fixture(scope="session")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """PostgreSQL, Valkey and Kafka; the settings that reach them."""
     if named := os.environ.get("FIRSTCOME_TEST_STATE"):
-        yield _settings_of(Path(named))
+        yield settings_of(Path(named))
         return
     state = tmp_path_factory.mktemp("engines") / "stack"
     with started(state, "--engines-only"):
-        yield _settings_of(state)
+        yield settings_of(state)
 
 
 @pytest.fixture(scope="session")
@@ -76,13 +77,6 @@ def connection(connect: Callable[[], postgres.Connection]) -> Iterator[postgres.
         yield session
 
 
-def _settings_of(state: Path) -> Settings:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FIRSTCOME_STATE", str(state))
-        patch.setenv("FIRSTCOME_CONFIG", str(state / "settings.toml"))
-        return Settings.load()
-
-
 def _database(settings: PostgresSettings, name: str) -> PostgresSettings:
     conninfo = make_conninfo(settings.url.get_secret_value(), dbname=name)
     return settings.model_copy(update={"url": SecretStr(conninfo)})
@@ -92,3 +86,11 @@ def _administer(settings: Settings, statement: str, *names: str) -> None:
     conninfo = make_conninfo(settings.postgres.url.get_secret_value(), dbname="postgres")
     with psycopg.connect(conninfo, autocommit=True) as session:
         session.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+@pytest.fixture(scope="session")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngines]:
+    """Engines that tests of intake and appender stop."""
+    engines = OwnEngines(tmp_path_factory.mktemp("stack"))
+    yield engines
+    engines.stack.down(wipe=True)

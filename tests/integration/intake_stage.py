@@ -1,12 +1,8 @@
-"""Everything that answers a claim or a status, on engines of its own that a test may stop."""
+"""Everything that answers a claim or a status."""
 
-import os
-import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from firstcome import postgres
 from firstcome.campaigns import CampaignDirectory
@@ -23,55 +19,9 @@ from firstcome.issuance.compensation import Compensation
 from firstcome.issuance.intake import Intake
 from firstcome.issuance.release import Release
 from firstcome.issuance.status import StatusReader
-from firstcome.local.folder import StackFolder
-from firstcome.local.shape import Shape
-from firstcome.local.stack import Stack
 from firstcome.model import Answer, CampaignId, Standing, UserId
 from firstcome.settings import Settings
-from tests.integration.conftest import _settings_of
 from tests.integration.gate_stage import campaign, connected, eventually, fresh_id, open_gate
-
-QUICK = {
-    "answer_deadline_seconds": 1.2,
-    "away_after_seconds": 0.6,
-    "heartbeat_seconds": 0.1,
-}
-
-
-class OwnEngines:
-    """PostgreSQL, Valkey and Kafka of one test module."""
-
-    def __init__(self, state: Path) -> None:
-        self.stack = Stack(StackFolder(state))
-        self.stack.up(Shape(engines_only=True))
-        self.settings = _settings_of(state)
-        postgres.migrate(self.settings.postgres)
-
-    @contextmanager
-    def stopped(self, name: str) -> Iterator[None]:
-        """Keep one engine from doing anything, without killing it."""
-        processes: Any = self.stack.status()["processes"]
-        [pid] = [process["pid"] for process in processes if process["name"] == name]
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
-
-    def of_one_test(
-        self, *, intake: dict[str, Any] | None = None, kafka: dict[str, Any] | None = None
-    ) -> Settings:
-        """Return quick settings with a log of their own; what is given is not checked."""
-        name = f"test-{fresh_id()}"
-        return self.settings.model_copy(
-            update={
-                "intake": self.settings.intake.model_copy(update=QUICK | (intake or {})),
-                "kafka": self.settings.kafka.model_copy(
-                    update={"topic_prefix": name, "group_id": name} | (kafka or {})
-                ),
-                "redis": self.settings.redis.model_copy(update={"call_timeout_seconds": 0.5}),
-            }
-        )
 
 
 class Stage:

@@ -1,16 +1,13 @@
 """A claim's way to its answer, on real engines: what is promised, what is not, and never twice."""
 
-from collections.abc import Iterator
 from functools import partial
 from threading import Event, Thread
 from time import monotonic
 
 import pytest
-from confluent_kafka import KafkaError
 
 from firstcome import postgres, rebuild
 from firstcome.campaigns import Campaigns
-from firstcome.eventlog import kafka
 from firstcome.eventlog.admin import LogAdmin
 from firstcome.gate import register
 from firstcome.gate.gate import Verdicts
@@ -20,8 +17,9 @@ from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.recording import Recording
 from firstcome.model import Answer, Outcome, Status
 from firstcome.rebuild import Rebuild
+from tests.integration.engines import OwnEngines
 from tests.integration.gate_stage import eventually, fresh_id, on_uvloop
-from tests.integration.intake_stage import OwnEngines, Stage, intake_stage
+from tests.integration.intake_stage import Stage, intake_stage
 
 pytestmark = [
     pytest.mark.integration,
@@ -30,14 +28,6 @@ pytestmark = [
 ]
 
 ISSUED, UNDER_REVIEW, CANCELLED = 1, 2, 3
-
-
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngines]:
-    """Engines that these tests stop."""
-    engines = OwnEngines(tmp_path_factory.mktemp("stack"))
-    yield engines
-    engines.stack.down(wipe=True)
 
 
 @on_uvloop
@@ -288,101 +278,6 @@ async def test_replay_that_cannot_be_watched_costs_nobody_else_his_answer(
             stage.claim(number, user, 7, tag=tag)
         assert await stage.answer(1) == Answer(Outcome.UNKNOWN)
         assert await stage.all_answered() == {"REQUESTED": 3, "UNKNOWN": 1}
-
-
-@on_uvloop
-async def test_appender_without_a_successor_for_a_broken_producer_refuses_claims(
-    own: OwnEngines, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def break_down() -> None:
-        raise RuntimeError("planted")
-
-    async with intake_stage(own.of_one_test()) as stage:
-        number = stage.open_campaign()
-        monkeypatch.setattr(stage.appender, "_new_producer", break_down)
-        monkeypatch.setattr(stage.appender, "_watch_once", lambda: None)
-        with pytest.raises(RuntimeError):
-            stage.appender._error(KafkaError(KafkaError._FATAL, "planted", fatal=True))
-        stage.claim(number, "ann")
-        assert stage.answers["ann"] == [Answer(Outcome.UNAVAILABLE)]
-
-
-@on_uvloop
-async def test_appender_goes_on_with_a_new_producer_after_a_fatal_error(own: OwnEngines) -> None:
-    async with intake_stage(own.of_one_test(kafka={"linger_ms": 300.0})) as stage:
-        number = stage.open_campaign()
-        stage.claim(number, "ann")
-        await eventually("a place", lambda: stage.position_last(number) == 1)
-        before = stage.appender._producer
-        stage.appender._error(KafkaError(KafkaError._FATAL, "planted", fatal=True))
-        assert stage.appender._producer is not before
-        assert await stage.answer("ann") == Answer(Outcome.UNKNOWN)
-        stage.claim(number, "bob")
-        assert stage.answers["bob"] == [Answer(Outcome.UNAVAILABLE)]
-        await eventually("the broker", lambda: not stage.appender.is_away)
-        stage.claim(number, "eve")
-        assert (await stage.answer("eve")).outcome is Outcome.REQUESTED
-
-
-class DeafProducer:
-    """Takes every record and never reports."""
-
-    def produce(self, *_: object, **__: object) -> None:
-        """Swallow it."""
-
-    def poll(self, _: float) -> int:
-        """Report nothing."""
-        return 0
-
-    def purge(self) -> None:
-        """There is nothing to throw away."""
-
-
-@on_uvloop
-async def test_appender_replaces_a_producer_that_stays_away(
-    own: OwnEngines, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kafka, "RENEW_SECONDS", 0.3)
-    quick = own.of_one_test(intake={"away_after_seconds": 0.2, "heartbeat_seconds": 0.05})
-    async with intake_stage(quick) as stage:
-        number = stage.open_campaign()
-        stage.appender._producer = DeafProducer()  # type: ignore[assignment]
-        stage.claim(number, "ann")
-        assert await stage.answer("ann") == Answer(Outcome.UNKNOWN)
-        await eventually("the broker", lambda: not stage.appender.is_away)
-        stage.claim(number, "bob")
-        assert (await stage.answer("bob")).outcome is Outcome.REQUESTED
-
-
-@on_uvloop
-async def test_appender_counts_the_broker_as_away_after_a_failed_delivery(own: OwnEngines) -> None:
-    async with intake_stage(own.of_one_test()) as stage:
-        number = stage.open_campaign()
-        error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "planted")
-        stage.appender._reported(0, error, None)  # type: ignore[arg-type]
-        stage.claim(number, "ann")
-        assert stage.answers["ann"] == [Answer(Outcome.UNAVAILABLE)]
-        await eventually("the broker", lambda: not stage.appender.is_away)
-        stage.claim(number, "bob")
-        assert (await stage.answer("bob")).outcome is Outcome.REQUESTED
-
-
-@on_uvloop
-async def test_broker_is_not_back_by_what_was_appended_before_it_went(own: OwnEngines) -> None:
-    slow = own.of_one_test(kafka={"linger_ms": 300.0})
-    async with intake_stage(slow) as stage:
-        await eventually("no report owed", lambda: not stage.appender._owed)
-        number = stage.open_campaign()
-        stage.claim(number, "ann")
-        await eventually("a record on its way", lambda: bool(stage.appender._owed))
-        assert stage.position_last(number) == 1
-        stage.appender._intake = slow.intake.model_copy(update={"heartbeat_seconds": 60.0})
-        stage.appender._go_away("planted")
-        assert await stage.answer("ann") == Answer(Outcome.UNKNOWN)
-        await eventually("the acknowledgement", lambda: not stage.appender._owed)
-        assert stage.appender.is_away
-        stage.appender.append(b"", lambda _: None)
-        await eventually("the broker", lambda: not stage.appender.is_away)
 
 
 @on_uvloop

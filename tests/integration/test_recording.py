@@ -225,6 +225,39 @@ def test_recording_lets_go_of_what_it_holds_when_partitions_move(
     assert len(rows(connection, number)) == 20
 
 
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_recording_reads_again_what_left_and_came_back_while_it_was_paused(
+    scene: Scene, connection: postgres.Connection, protocol: str
+) -> None:
+    """librdkafka keeps a partition's pause for its next owner in the same process."""
+    kafka = scene.settings.kafka.model_copy(update={"group_protocol": protocol})
+    scene.settings = scene.settings.model_copy(update={"kafka": kafka})
+    number = open_campaign(connection)
+    is_away = True
+
+    def connect() -> postgres.Connection:
+        if is_away:
+            raise DatabaseUnavailable("planted")
+        return postgres.connect(scene.settings.postgres)
+
+    first = scene.recording(connect)
+    work(first, until=lambda: len(first.assigned) == kafka.partitions)
+    scene.append(encode(batch(number, 1, ["a"]).event))
+    work(first, until=lambda: first.records_held == 1)
+    second = scene.recording(connect)
+    work(first, second, until=lambda: len(second.assigned) == kafka.partitions // 2)
+    is_away = False
+    work(first, second, until=lambda: len(rows(connection, number)) == 1)
+    second.close()
+    work(first, until=lambda: len(first.assigned) == kafka.partitions)
+    for partition in range(kafka.partitions):
+        scene.append(
+            encode(batch(number, 2 + partition, [f"u{partition}"]).event), partition=partition
+        )
+    work(first, until=lambda: len(rows(connection, number)) == 1 + kafka.partitions)
+    first.close()
+
+
 def test_recording_commits_what_is_done_when_it_closes(
     scene: Scene, connection: postgres.Connection
 ) -> None:

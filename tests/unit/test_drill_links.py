@@ -13,7 +13,7 @@ import pytest
 
 from firstcome.drill import disturbances
 from firstcome.drill.faults import Missed
-from firstcome.drill.link import Link
+from firstcome.drill.link import Link, free_ports
 from firstcome.drill.links import linked
 
 pytestmark = pytest.mark.unit
@@ -76,7 +76,7 @@ async def echo() -> AsyncIterator[Echo]:
 
 @pytest.fixture
 async def link(echo: Echo) -> AsyncIterator[Link]:
-    made = Link("api.redis", lambda: echo.port, Random(1))
+    made = Link("api.redis", *free_ports(1), lambda: echo.port, Random(1))
     await made.heal()
     yield made
     await made.close()

@@ -19,7 +19,6 @@ from firstcome.drill.faults import Fault, Missed, Move
 from firstcome.drill.processes import Processes
 from firstcome.eventlog.events import ISSUANCE_REQUESTED
 
-TORN_LOG = "torn log"
 TORN_BYTES_MAX = 20_000
 TAIL_BYTES_MAX = 5_000
 TAIL_SECONDS = 5.0
@@ -123,7 +122,7 @@ def moves(processes: Processes) -> list[Move]:
         Move("wipe", "redis", partial(_wiped, processes, data)),
         Move("old data", "redis", partial(_aged, processes, data)),
         Move("torn data", "redis", partial(_torn, processes, data)),
-        Move(TORN_LOG, "kafka-1", partial(_torn_log, processes), is_combinable=False),
+        Move("torn log", "kafka-1", partial(_torn_log, processes), is_combinable=False),
     ]
 
 

@@ -40,8 +40,6 @@ SHOWN_MAX = 20
 SMALL_SECONDS = 100.0  # of visitors: a campaign for fewer is sold out at the end
 # There are 35 kinds of fault for links: together as many as of all processes.
 LINK_WEIGHT = 0.6
-# Not survived: see docs/recovery.md.
-ONLY_WHEN_ASKED_FOR = {data.TORN_LOG}
 # Who asks a process that stands still has no answer before his patience ends.
 EXCUSING = {("freeze", "api"), ("failpoint pause", "api")}
 
@@ -157,9 +155,7 @@ class Leg:
             *poison.moves(scene.stack, lambda: shop.large),
             *(move._replace(weight=LINK_WEIGHT) for move in disturbances.moves(scene.links)),
         ]
-        if self._kinds:
-            return [move for move in moves if move.kind in self._kinds]
-        return [move for move in moves if move.kind not in ONLY_WHEN_ASKED_FOR]
+        return [move for move in moves if not self._kinds or move.kind in self._kinds]
 
     def _quiet(self, traffic: Traffic) -> None:
         """Let claims flow undisturbed for a while. Raises NotSeen."""

@@ -10,6 +10,7 @@ import asyncio
 import random
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from firstcome.drill.wire import Direction, Wire, reset
@@ -40,11 +41,13 @@ class Counters:
 class Link:
     """Forwards to the port that `target` returns at the time of a connection."""
 
-    def __init__(self, name: str, target: Callable[[], int], chance: random.Random) -> None:
-        """Choose a port; nobody is let in before `heal()`. `chance` draws the jitter."""
+    def __init__(
+        self, name: str, port: int, target: Callable[[], int], chance: random.Random
+    ) -> None:
+        """Nobody is let in before `heal()`. `chance` draws the jitter."""
         self.name = name
         self.counters = Counters()
-        self.port = free_port()
+        self.port = port
         self._target = target
         self._chance = chance
         self._server: asyncio.Server | None = None
@@ -165,15 +168,18 @@ class Link:
         return chunk, goes_on
 
 
-def free_port() -> int:
-    """Return a port that nothing listens on. Raises OSError where there is none."""
+def free_ports(count: int) -> list[int]:
+    """Return different ports that nothing listens on. Raises OSError where there are too few."""
+    with ExitStack() as probes:
+        return [_bound(probes.enter_context(socket.socket())) for _ in range(count)]
+
+
+def _bound(probe: socket.socket) -> int:
+    # As servers do: connections of an earlier life that linger do not count.
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     for _ in range(PORTS_TRIED_MAX):
         port = random.randrange(FIRST_PORT, LAST_PORT)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
+        with suppress(OSError):
+            probe.bind((HOST, port))
             return port
     raise OSError(f"no free port between {FIRST_PORT} and {LAST_PORT} on {HOST}")

@@ -13,11 +13,12 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from firstcome.drill.link import Counters, Link
+from firstcome.drill.link import Counters, Link, free_ports
 
 ROLES = ("api", "recorder", "sweeper")
 ACT_SECONDS = 10.0
@@ -33,10 +34,10 @@ class Links:
         self._loop = asyncio.new_event_loop()
         self._chance = Random(seed)
         self._links: dict[str, Link] = {}
-        for role in ROLES:
-            for engine in engines:
-                name = f"{role}.{engine}"
-                self._links[name] = Link(name, self._target(role, engine), self._chance)
+        pairs = list(product(ROLES, engines))
+        for (role, engine), port in zip(pairs, free_ports(len(pairs)), strict=True):
+            name = f"{role}.{engine}"
+            self._links[name] = Link(name, port, self._target(role, engine), self._chance)
 
     def __getitem__(self, name: str) -> Link:
         """Return one link, such as `api.redis` or `recorder.kafka-1`."""

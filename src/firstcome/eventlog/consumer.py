@@ -207,6 +207,9 @@ class Consumer:
         self._assigned |= _keys(given)
         if self._is_paused:
             consumer.pause(given)
+        else:
+            # A pause of an earlier time with us would have outlived their absence.
+            consumer.resume(given)
         log.info("partitions_assigned", partitions=sorted(number for _, number in _keys(given)))
 
     def _on_revoke(self, consumer: confluent_kafka.Consumer, taken: list[TopicPartition]) -> None:
