@@ -1,9 +1,10 @@
 """What the machine must offer, and stacks whose engines stand on small disks or false clocks.
 
-A missing right fails the test that needs it, and says so: nothing is skipped.
+A missing tool or right fails the test that needs it, with what to install: nothing is skipped.
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -28,6 +29,13 @@ def scaled() -> dict[str, str]:
         "FIRSTCOME_SWEEPER__DUE_AFTER_SECONDS": "5",
         "FIRSTCOME_SWEEPER__TICK_SECONDS": "1",
     }
+
+
+@pytest.fixture(scope="session")
+def strace() -> None:
+    """The program, and the right to trace another process."""
+    if shutil.which("strace") is None:
+        pytest.fail("strace is missing, so no fsync can be broken: apt-get install strace")
 
 
 @pytest.fixture(scope="session")
