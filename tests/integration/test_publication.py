@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from firstcome.errors import BadRecord
 from firstcome.eventlog import topics
 from firstcome.eventlog.admin import LogAdmin
 from firstcome.eventlog.consumer import Origin
+from firstcome.eventlog.patience import patiently
 from firstcome.eventlog.publisher import Publisher
 from firstcome.issuance.publication import (
     EVENT_TYPE,
@@ -83,7 +85,7 @@ def on_the_topic(settings: KafkaSettings) -> list[Message]:
     found = []
     for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
         partition = TopicPartition(topic, number, 0)
-        _, end = consumer.get_watermark_offsets(partition, timeout=10)
+        _, end = patiently(partial(consumer.get_watermark_offsets, partition, timeout=10), 10)
         if end:
             consumer.assign([partition])
             found += consumer.consume(end, timeout=10)

@@ -6,7 +6,6 @@ and the next one to be recorded.
 """
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import cached_property
@@ -23,23 +22,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from firstcome.errors import LogUnavailable
 from firstcome.eventlog import topics
+from firstcome.eventlog.patience import code_of, patiently
 from firstcome.settings import KafkaSettings
 
 Offsets = dict[int, int]  # partition -> offset
 
 REPLY_TIMEOUT_SECONDS = 10.0
-RETRY_PAUSE_SECONDS = 0.1
-# A topic is new or a broker has gone: the brokers will agree on another one.
-_PASSING = (
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.UNKNOWN_LEADER_EPOCH,
-    KafkaError.FENCED_LEADER_EPOCH,
-)
 T = TypeVar("T")
 
 
@@ -90,7 +78,7 @@ class LogAdmin:
                 future.result(self._timeout)
                 created.append(name)
             except (KafkaException, TimeoutError) as error:
-                if _code(error) != KafkaError.TOPIC_ALREADY_EXISTS:
+                if code_of(error) != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise self._unavailable(f"topic {name} was not created", error) from error
         return created
 
@@ -113,11 +101,11 @@ class LogAdmin:
 
     def log_ends(self) -> Offsets:
         """Return the end of each partition of the requests' topic."""
-        return self._patiently(self._log_ends)
+        return self._patiently("the log's end is not known", self._log_ends)
 
     def recorded_up_to(self) -> Offsets:
         """Return the offsets that the recorders' group has committed; 0: none yet."""
-        return self._patiently(self._recorded_up_to)
+        return self._patiently("the recorders' offsets are not known", self._recorded_up_to)
 
     def lag(self) -> int:
         """Return how many records the recorders are behind."""
@@ -130,32 +118,22 @@ class LogAdmin:
 
     def _log_ends(self) -> Offsets:
         wanted = [TopicPartition(self._topic, number, OFFSET_END) for number in self._numbers()]
-        try:
-            found = self._observer.offsets_for_times(wanted, timeout=self._timeout)
-            return _offsets(found)
-        except KafkaException as error:
-            raise self._unavailable("the log's end is not known", error) from error
+        return _offsets(self._observer.offsets_for_times(wanted, timeout=self._timeout))
 
     def _recorded_up_to(self) -> Offsets:
         wanted = [TopicPartition(self._topic, number) for number in self._numbers()]
         try:
             return _offsets(self._observer.committed(wanted, timeout=self._timeout))
         except KafkaException as error:
-            if _code(error) == KafkaError.GROUP_ID_NOT_FOUND:
+            if code_of(error) == KafkaError.GROUP_ID_NOT_FOUND:
                 return {partition.partition: 0 for partition in wanted}
-            raise self._unavailable("the recorders' offsets are not known", error) from error
+            raise
 
-    def _patiently(self, ask: Callable[[], Offsets]) -> Offsets:
-        """Ask again while the brokers agree on a leader or a coordinator, until the time is up."""
-        deadline = time.monotonic() + self._timeout
-        while True:
-            try:
-                return ask()
-            except LogUnavailable as error:
-                passing = _code(error.__cause__) in _PASSING
-                if not passing or time.monotonic() + RETRY_PAUSE_SECONDS > deadline:
-                    raise
-            time.sleep(RETRY_PAUSE_SECONDS)
+    def _patiently(self, meaning: str, ask: Callable[[], Offsets]) -> Offsets:
+        try:
+            return patiently(ask, self._timeout)
+        except KafkaException as error:
+            raise self._unavailable(meaning, error) from error
 
     def _topic_config(self, retention_ms: int) -> dict[str, str]:
         return {
@@ -211,10 +189,3 @@ def _offsets(found: list[TopicPartition]) -> Offsets:
         if partition.error is not None:
             raise KafkaException(partition.error)
     return {partition.partition: max(0, partition.offset) for partition in found}
-
-
-def _code(error: BaseException | None) -> int | None:
-    if isinstance(error, KafkaException) and isinstance(error.args[0], KafkaError):
-        code: int = error.args[0].code()
-        return code
-    return None

@@ -6,11 +6,13 @@ nothing from the recorders. What is appended while it reads is left for the next
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from firstcome.errors import LogUnavailable
+from firstcome.eventlog.patience import patiently
 from firstcome.settings import KafkaSettings
 
 REPLY_TIMEOUT_SECONDS = 10.0
@@ -64,7 +66,10 @@ def _end_offsets(consumer: Consumer, topic: str) -> dict[int, int]:
     ends = {}
     for number in found.partitions:
         partition = TopicPartition(topic, number)
-        low, high = consumer.get_watermark_offsets(partition, timeout=REPLY_TIMEOUT_SECONDS)
+        low, high = patiently(
+            partial(consumer.get_watermark_offsets, partition, timeout=REPLY_TIMEOUT_SECONDS),
+            REPLY_TIMEOUT_SECONDS,
+        )
         if high > low:
             ends[number] = high
     return ends
