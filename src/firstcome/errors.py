@@ -40,7 +40,12 @@ class LogUnavailable(Unavailable):
 
 
 class DatabaseUnavailable(Unavailable):
-    """PostgreSQL gave no answer."""
+    """PostgreSQL gave no answer, or refused for now."""
+
+    def __init__(self, message: str, *, certain: bool = False, sqlstate: str | None = None) -> None:
+        """`sqlstate`: PostgreSQL's own code, where it gave one."""
+        super().__init__(message, certain=certain)
+        self.sqlstate = sqlstate
 
 
 class RowExists(FirstcomeError):

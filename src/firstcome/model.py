@@ -69,9 +69,10 @@ class Verdict(IntEnum):
 
 
 class Outcome(StrEnum):
-    """The answer to one claim. REQUESTED alone is a promise."""
+    """The answer to one claim. REQUESTED and ISSUED are promises."""
 
     REQUESTED = "REQUESTED"
+    ISSUED = "ISSUED"  # by the engine `direct`, whose answer is the committed row
     DUPLICATE = "DUPLICATE_COUPON_ISSUE"
     OUT_OF_STOCK = "COUPON_OUT_OF_STOCK"
     NOT_OPEN = "CAMPAIGN_NOT_OPEN"

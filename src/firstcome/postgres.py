@@ -8,7 +8,7 @@ Needs PostgreSQL 17 or newer, for transaction_timeout.
 """
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ import psycopg_pool
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from firstcome.errors import BadRecord, DatabaseUnavailable, RowExists
-from firstcome.settings import PostgresSettings
+from firstcome.settings import DirectSettings, PostgresSettings
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -117,6 +117,41 @@ class AsyncPool:
         await self._pool.close()
 
 
+class Statements:
+    """Sessions for single statements: each is a transaction of its own, committed by the server."""
+
+    def __init__(self, settings: PostgresSettings, direct: DirectSettings) -> None:
+        timeouts = Timeouts(
+            statement_seconds=direct.statement_timeout_seconds,
+            lock_seconds=direct.lock_timeout_seconds,
+            transaction_seconds=direct.statement_timeout_seconds,
+        )
+        self._pool = psycopg_pool.AsyncConnectionPool(
+            _conninfo(settings, "firstcome-direct", timeouts),
+            kwargs={"autocommit": True},
+            min_size=0,
+            max_size=direct.pool_connections_max,
+            timeout=direct.pool_timeout_seconds,
+            open=False,
+        )
+
+    async def one(self, statement: LiteralString, values: Mapping[str, Any]) -> Row | None:
+        """Run a statement and return its only row, None where there is none.
+
+        Raises DatabaseUnavailable (certain: nothing was done), RowExists or BadRecord.
+        """
+        with translated():
+            if self._pool.closed:
+                await self._pool.open(wait=False)
+            async with self._pool.connection() as connection:
+                found = await connection.execute(statement, values)
+                return await found.fetchone()
+
+    async def close(self) -> None:
+        """Close every session; it cannot be used afterwards."""
+        await self._pool.close()
+
+
 @cache
 def queries(file: str) -> dict[str, LiteralString]:
     """Return the named statements of sql/<file>.sql.
@@ -173,11 +208,15 @@ def _translation(error: psycopg.Error) -> Exception:
         return BadRecord(said, reason=reason)
     if state == "42P01":
         said = "the database has no tables of firstcome: run `firstcome migrate`"
+    if isinstance(error, psycopg_pool.PoolTimeout | psycopg_pool.TooManyRequests):
+        return DatabaseUnavailable(f"no session to PostgreSQL was free: {said}", certain=True)
     if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return DatabaseUnavailable(f"PostgreSQL gave no answer: {said}")
     if state is not None and state.startswith(_TRANSIENT):
         certain = state.startswith(_CERTAINLY_NOT_DONE)
-        return DatabaseUnavailable(f"PostgreSQL refused ({state}): {said}", certain=certain)
+        return DatabaseUnavailable(
+            f"PostgreSQL refused ({state}): {said}", certain=certain, sqlstate=state
+        )
     return error
 
 

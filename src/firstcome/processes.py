@@ -31,6 +31,8 @@ from firstcome.gate.session import GateSession
 from firstcome.gate.watcher import SettledWatcher
 from firstcome.issuance.compensation import Compensation
 from firstcome.issuance.dead_letters import DeadLetters
+from firstcome.issuance.direct import Direct
+from firstcome.issuance.engines import Engines, Way
 from firstcome.issuance.intake import Intake
 from firstcome.issuance.publication import EVENT_TYPE, SOURCE, Publication
 from firstcome.issuance.recorder import Recorder
@@ -40,6 +42,7 @@ from firstcome.issuance.settling import Settling
 from firstcome.issuance.status import StatusReader
 from firstcome.issuance.sweeper import Sweeper
 from firstcome.logs import configure, get_logger
+from firstcome.model import Engine
 from firstcome.rebuild import Progress, Rebuild
 from firstcome.settings import Settings
 
@@ -188,11 +191,16 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
         Release(pool, connection),
         directory,
     )
+    sessions = postgres.Statements(settings.postgres, settings.direct)
+    ways: dict[Engine, Way] = {
+        Engine.KAFKA: intake,
+        Engine.DIRECT: Direct(settings.direct, sessions),
+    }
+    engines = Engines(ways, directory)
     authenticator = Authenticator(settings.auth)
     parts = ApiParts(
-        intake=intake,
+        intake=engines,
         statuses=StatusReader(gate, watcher, directory, settings.intake),
-        gate=gate,
         directory=directory,
         codes=codes_of(settings),
         authenticator=authenticator,
@@ -209,10 +217,11 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
     await public.serve()
     ready.cancel()
     watch.cancel()
-    await intake.drain()
+    await engines.drain()
     lost = await appender.close(settings.api.drain_timeout_seconds)
     await connection.close()
     await pool.close()
+    await sessions.close()
     log.info("stopped", reports_never_came=lost)
 
 

@@ -183,6 +183,28 @@ class PostgresSettings(Section):
     )
 
 
+class DirectSettings(Section):
+    """The engine `direct`: one transaction a claim."""
+
+    variant: Literal["locked", "conditional"] = Field(
+        "locked",
+        description="locked: the campaign's row is locked first; conditional: an update decides.",
+    )
+    pool_connections_max: int = Field(
+        8, ge=1, le=100, description="Sessions of one api process; more wait for the same row."
+    )
+    pool_timeout_seconds: Seconds = Field(
+        3.0, description="A claim waits so long for a free session; beyond it 503."
+    )
+    lock_timeout_seconds: Seconds = Field(
+        3.0, description="Wait for the campaign's row; beyond it 503."
+    )
+    statement_timeout_seconds: Seconds = Field(4.0, description="Of one claim; beyond it 503.")
+    queue_claims_max: int = Field(
+        20_000, ge=1, description="Claims of one process that wait; beyond it 503."
+    )
+
+
 class RecorderSettings(Section):
     """From the log to the database."""
 
@@ -295,6 +317,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     kafka: KafkaSettings = KafkaSettings()
     postgres: PostgresSettings = PostgresSettings()
+    direct: DirectSettings = DirectSettings()
     recorder: RecorderSettings = RecorderSettings()
     sweeper: SweeperSettings = SweeperSettings()
     rebuild: RebuildSettings = RebuildSettings()

@@ -254,7 +254,6 @@ def _parts(parts: Parts, settings: Settings, authenticator: Authenticator | None
     return ApiParts(
         intake=parts,
         statuses=parts,
-        gate=parts,
         directory=parts,
         codes=parts,
         authenticator=authenticator or Authenticator(settings.auth),

@@ -70,7 +70,7 @@ def test_problem_says_what_happened_what_it_means_and_what_to_do(code: str) -> N
     assert all(part.endswith(".") for part in (problem.happened, problem.place, problem.remedy))
 
 
-@pytest.mark.parametrize("outcome", [each for each in Outcome if each is not Outcome.REQUESTED])
+@pytest.mark.parametrize("outcome", [each for each in Outcome if each not in PROMISES])
 def test_every_refusing_outcome_has_a_problem(outcome: Outcome) -> None:
     assert REPLIES[outcome].status >= 400
 

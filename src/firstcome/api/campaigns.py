@@ -99,7 +99,7 @@ async def _document(parts: ApiParts, campaign: Campaign) -> CampaignDocument:
         engine=campaign.engine,
         state=campaign.state,
         stock=campaign.stock,
-        stock_left=await parts.gate.stock_left(campaign.campaign_id),
+        stock_left=await parts.intake.stock_left(campaign.campaign_id),
         opens_at=campaign.opens_at,
         closes_at=campaign.closes_at,
     )

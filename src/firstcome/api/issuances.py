@@ -23,34 +23,42 @@ from firstcome.model import Answer, CampaignId, Outcome, Standing, Status, UserI
 T = TypeVar("T")
 
 _CLAIM = (
-    "First come, first served. 202 REQUESTED is a promise: the place is yours. Send an "
-    "Idempotency-Key and repeat it when you ask again: the same key gets the same answer."
+    "First come, first served. 202 REQUESTED is a promise: the place is yours. 201 ISSUED, from "
+    "campaigns of the engine `direct`, is the coupon itself. Send an Idempotency-Key and repeat "
+    "it when you ask again: the same key gets the same answer."
 )
 _STATUS = "With `wait`, the answer is held back until the status is final, at most so many seconds."
 
 
 def reply_to_claim(campaign_id: CampaignId, answer: Answer) -> Reply:
-    """Return the reply that tells an answer; only REQUESTED is a promise."""
+    """Return the reply that tells an answer; only REQUESTED and ISSUED are promises."""
     outcome = answer.outcome
     if outcome is Outcome.REQUESTED:
-        body = b'{"campaign_id":%d,"position":%d,"status":"REQUESTED"}' % (
-            campaign_id,
-            answer.position,
-        )
-        return Reply(
-            202,
-            b"content-type: application/json\r\ncontent-length: %d\r\ncache-control: no-store\r\n"
-            b"location: /v1/campaigns/%d/issuances/me\r\n%b\r\n%b"
-            % (
-                len(body),
-                campaign_id,
-                b"idempotency-replayed: true\r\n" if answer.replayed else b"",
-                body,
-            ),
-        )
+        return _promise(202, campaign_id, answer)
+    if outcome is Outcome.ISSUED:
+        return _promise(201, campaign_id, answer)
     if outcome is Outcome.DUPLICATE:
         return duplicate(answer.position, answer.status)
     return REPLIES[outcome]
+
+
+def _promise(status: int, campaign_id: CampaignId, answer: Answer) -> Reply:
+    body = b'{"campaign_id":%d,"position":%d,"status":"%b"}' % (
+        campaign_id,
+        answer.position,
+        answer.outcome.encode(),
+    )
+    return Reply(
+        status,
+        b"content-type: application/json\r\ncontent-length: %d\r\ncache-control: no-store\r\n"
+        b"location: /v1/campaigns/%d/issuances/me\r\n%b\r\n%b"
+        % (
+            len(body),
+            campaign_id,
+            b"idempotency-replayed: true\r\n" if answer.replayed else b"",
+            body,
+        ),
+    )
 
 
 def reply_to_status(campaign_id: CampaignId, standing: Standing) -> Reply:

@@ -1,7 +1,7 @@
 """What the HTTP side is made of: the parts that processes.py hands over.
 
-The shapes below are what this package uses of Intake, StatusReader, Gate, CampaignDirectory and
-CouponCodes, and nothing else of them.
+The shapes below are what this package uses of Engines, StatusReader, CampaignDirectory
+and CouponCodes, and nothing else of them.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -18,7 +18,7 @@ CouponRow = tuple[CampaignId, str, Position, Status, datetime]
 
 
 class Claiming(Protocol):
-    """Intake."""
+    """Engines, or one engine's way."""
 
     def claim(
         self,
@@ -29,6 +29,9 @@ class Claiming(Protocol):
         /,
     ) -> None:
         """Never raises; calls `reply` once, on the event loop, maybe before it returns."""
+
+    async def stock_left(self, campaign_id: CampaignId, /) -> int | None:
+        """None: that is not known now."""
 
 
 class Telling(Protocol):
@@ -43,13 +46,6 @@ class Telling(Protocol):
         /,
     ) -> None:
         """Never raises; calls `reply` once, on the event loop, maybe before it returns."""
-
-
-class Stock(Protocol):
-    """Gate."""
-
-    async def stock_left(self, campaign_id: CampaignId, /) -> int | None:
-        """None: the gate is shut or away."""
 
 
 class Directory(Protocol):
@@ -78,7 +74,6 @@ class ApiParts:
 
     intake: Claiming
     statuses: Telling
-    gate: Stock
     directory: Directory
     codes: Codes
     authenticator: Authenticator

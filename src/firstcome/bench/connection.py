@@ -42,7 +42,7 @@ def head_of(data: bytes) -> Head:
         raise ValueError(f"no answer of the contract: {data[:80]!r}")
     retry_after = fields.get("retry-after", "")
     head = Head(
-        accepted=status.startswith("202", 9),
+        accepted=status.startswith(("202", "201"), 9),
         length=int(fields["content-length"]),
         replayed=fields.get("idempotency-replayed") == "true",
         retry_after=float(retry_after) if retry_after.isdigit() else 0.0,

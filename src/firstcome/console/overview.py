@@ -148,6 +148,8 @@ def _gate(fact: _Facts, reply: object, run_id: str) -> GateView:
 def _overview(fact: _Facts, gate: GateView) -> CampaignOverview:
     rows = fact.issued + fact.under_review + fact.cancelled
     last = gate.position_last if gate.state is GateState.OPEN else None
+    if gate.state is GateState.NONE:
+        last = rows  # every position has its row
     return CampaignOverview(
         campaign_id=fact.campaign_id,
         name=fact.name,

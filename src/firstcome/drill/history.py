@@ -23,15 +23,15 @@ class Heard(msgspec.Struct, frozen=True, gc=False):
     key: str | None
     invoked: float  # monotonic
     answered: float
-    code: str  # REQUESTED for 202, a status for a status read, a problem's code, or IN_DOUBT
+    code: str  # REQUESTED (202), ISSUED (201), a status that was read, a problem, or IN_DOUBT
     position: int  # 0: none was named
     status: str  # of a status read or a duplicate's issuance; else empty
     replayed: bool
 
     @property
     def is_promise(self) -> bool:
-        """Whether this answer was a 202."""
-        return self.act == CLAIM and self.code == "REQUESTED"
+        """Whether this answer was a 202 or a 201."""
+        return self.act == CLAIM and self.code in ("REQUESTED", "ISSUED")
 
     @property
     def is_in_doubt(self) -> bool:
@@ -69,7 +69,7 @@ def meaning(head: bytes, body: bytes) -> tuple[str, int, str, bool]:
     """Return code, position, status and whether it is a replay, of one HTTP answer."""
     said = msgspec.json.decode(body, type=_Body)
     http_status = int(head[9:12])
-    if http_status == 202:
+    if http_status in (201, 202):
         return str(said.status), said.position, "", b"idempotency-replayed: true" in head.lower()
     if http_status == 200:
         return str(said.status), said.position, str(said.status), False

@@ -9,7 +9,7 @@ sweeper settles it, and the same Idempotency-Key finds it again.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from functools import partial
 from time import monotonic
 
@@ -22,6 +22,7 @@ from firstcome.gate.gate import AskedClaim, Failure, Gate, Verdicts
 from firstcome.gate.watcher import SettledWatcher
 from firstcome.issuance.compensation import Compensation
 from firstcome.issuance.release import Release
+from firstcome.issuance.reply import UNAVAILABLE, UNKNOWN, Reply, say
 from firstcome.logs import get_logger
 from firstcome.model import (
     SETTLED,
@@ -36,10 +37,7 @@ from firstcome.model import (
 )
 from firstcome.settings import IntakeSettings
 
-Reply = Callable[[Answer], None]
 EXPIRE_SECONDS = 0.05  # how often overdue answers are looked for
-UNAVAILABLE = Answer(Outcome.UNAVAILABLE)
-UNKNOWN = Answer(Outcome.UNKNOWN)
 REFUSALS = {
     Verdict.SOLD_OUT: Answer(Outcome.OUT_OF_STOCK),
     Verdict.NOT_OPEN: Answer(Outcome.NOT_OPEN),
@@ -128,9 +126,9 @@ class Intake:
                     self._held(verdicts, value, reply)
                 except Exception:
                     log.exception("held_place_mishandled")
-                    _say(reply, UNKNOWN)
+                    say(reply, UNKNOWN)
             else:
-                _say(reply, REFUSALS[Verdict(verdict)])
+                say(reply, REFUSALS[Verdict(verdict)])
         if users:
             event = events.IssuanceRequested(
                 verdicts.campaign_id,
@@ -154,6 +152,10 @@ class Intake:
             _answer(owed, promised=False)
         self._owed.clear()
 
+    async def stock_left(self, campaign_id: CampaignId) -> int | None:
+        """Return how many coupons are left; None: the gate is shut or away."""
+        return await self._gate.stock_left(campaign_id)
+
     async def drain(self) -> None:
         """Wait for compensations under way."""
         if self._expiry is not None:
@@ -166,16 +168,16 @@ class Intake:
             return
         answer = UNAVAILABLE if failure.certain else UNKNOWN
         for claim in verdicts.claims:
-            _say(claim.reply, answer)
+            say(claim.reply, answer)
 
     def _held(self, verdicts: Verdicts, value: int, reply: Reply) -> None:
         """Answer a user who holds a place already."""
         position, status = value >> 5, SETTLED[value >> 3 & 3]
         if status is Status.CANCELLED:
             # The place is about to be released; the next try is a new claim.
-            _say(reply, UNAVAILABLE)
+            say(reply, UNAVAILABLE)
         elif value & 7 == Verdict.DUPLICATE:
-            _say(reply, Answer(Outcome.DUPLICATE, position, status))
+            say(reply, Answer(Outcome.DUPLICATE, position, status))
         elif status is Status.REQUESTED:
             self._watcher.watch(
                 verdicts.campaign_id,
@@ -249,7 +251,7 @@ class Intake:
             else:
                 outcome = Outcome.UNAVAILABLE
         for claim in claims:
-            _say(claim.reply, Answer(outcome))
+            say(claim.reply, Answer(outcome))
 
     async def _compensate(self, owed: _Owed) -> None:
         """Cancel by insert what was certainly not appended, and release its users at once."""
@@ -261,29 +263,21 @@ class Intake:
         except Exception:
             log.exception("compensation_broke")
         for position, reply in enumerate(owed.replies, owed.event.first_position):
-            _say(reply, UNAVAILABLE if position in cancelled else UNKNOWN)
+            say(reply, UNAVAILABLE if position in cancelled else UNKNOWN)
 
 
 def _answer(owed: _Owed, *, promised: bool) -> None:
     if not promised:
         for reply in owed.replies:
-            _say(reply, UNKNOWN)
+            say(reply, UNKNOWN)
         return
     for position, reply in enumerate(owed.replies, owed.event.first_position):
-        _say(reply, Answer(Outcome.REQUESTED, position, Status.REQUESTED))
+        say(reply, Answer(Outcome.REQUESTED, position, Status.REQUESTED))
 
 
 def _replay(reply: Reply, position: int, status: Status) -> None:
     """Say yes again only to what is ISSUED: this process may not know whether it was promised."""
     if status is Status.ISSUED:
-        _say(reply, Answer(Outcome.REQUESTED, position, Status.REQUESTED, replayed=True))
+        say(reply, Answer(Outcome.REQUESTED, position, Status.REQUESTED, replayed=True))
     else:
-        _say(reply, UNAVAILABLE if status is Status.CANCELLED else UNKNOWN)
-
-
-def _say(reply: Reply, answer: Answer) -> None:
-    """Answer one claim; its trouble must not cost its neighbours their answers."""
-    try:
-        reply(answer)
-    except Exception:
-        log.exception("answer_mishandled")
+        say(reply, UNAVAILABLE if status is Status.CANCELLED else UNKNOWN)
