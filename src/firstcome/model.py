@@ -82,6 +82,9 @@ class Outcome(StrEnum):
     UNKNOWN = "OUTCOME_UNKNOWN"
 
 
+PROMISES = (Outcome.REQUESTED, Outcome.ISSUED)
+
+
 class Answer(NamedTuple):
     """An outcome with what the caller may be told about the place that the user holds."""
 

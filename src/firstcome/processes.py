@@ -7,11 +7,14 @@ it owes on SIGTERM, and then exits 0.
 
 import asyncio
 import gc
+import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
+from secrets import token_hex
 from threading import Event
 from time import monotonic
 
@@ -26,15 +29,16 @@ from firstcome.eventlog.admin import LogAdmin
 from firstcome.eventlog.kafka import Appender
 from firstcome.eventlog.publisher import Publisher
 from firstcome.gate.connection import GateConnection
-from firstcome.gate.gate import Gate, Verdicts
+from firstcome.gate.gate import Gate
 from firstcome.gate.session import GateSession
 from firstcome.gate.watcher import SettledWatcher
 from firstcome.issuance.compensation import Compensation
 from firstcome.issuance.dead_letters import DeadLetters
 from firstcome.issuance.direct import Direct
 from firstcome.issuance.engines import Engines, Way
-from firstcome.issuance.intake import Intake
+from firstcome.issuance.intake import Intake, Log
 from firstcome.issuance.publication import EVENT_TYPE, SOURCE, Publication
+from firstcome.issuance.queue import JournalLog, QueueRecording
 from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.recording import Recording
 from firstcome.issuance.release import Release
@@ -96,7 +100,8 @@ def serve_recorder(settings: Settings) -> None:
         recording.run_once()
     log.info("ready", partitions=len(recording.assigned))
     _calm_collector()
-    recording.run(stop)
+    with _beside("queue", _queue_recording(settings).run, stop):
+        recording.run(stop)
     settling.close()
 
 
@@ -115,22 +120,43 @@ def serve_sweeper(settings: Settings) -> None:
         partial(Rebuild(settings, events, recorder, stop).run_once, only_stale=True),
     )
     sweeper.run_once()
-    with ThreadPoolExecutor(1, "publication") as beside:
-        publishing = beside.submit(_publication(settings).run, stop)
-        # Whichever of the two ends, the process does: it is started anew with both.
-        publishing.add_done_callback(lambda _: stop.set())
+    with _beside("publication", _publication(settings).run, stop):
         log.info("ready")
-        try:
-            sweeper.run(stop)
-        finally:
-            stop.set()
-    publishing.result()
+        sweeper.run(stop)
 
 
 def dead_letters_of(settings: Settings) -> DeadLetters:
     """Return operators' commands on dead letters."""
     connect = partial(postgres.connect, settings.postgres, name="firstcome-dead-letters")
     return DeadLetters(connect, partial(GateSession.open, settings.redis))
+
+
+@contextmanager
+def _beside(name: str, work: Callable[[Event], None], stop: Event) -> Iterator[None]:
+    """Let something work on a thread of its own until `stop` is set.
+
+    Whichever of the two ends, the process does: it is started anew with both.
+    """
+    with ThreadPoolExecutor(1, name) as beside:
+        working = beside.submit(work, stop)
+        working.add_done_callback(lambda _: stop.set())
+        try:
+            yield
+        finally:
+            stop.set()
+    working.result()
+
+
+def _queue_recording(settings: Settings) -> QueueRecording:
+    open_session = partial(GateSession.open, settings.redis)
+    return QueueRecording(
+        settings.recorder,
+        partial(postgres.connect, settings.postgres, name="firstcome-recorder"),
+        open_session,
+        recorder_of(settings),
+        Settling(open_session),
+        f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}",
+    )
 
 
 def _publication(settings: Settings) -> Publication:
@@ -177,23 +203,21 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
     connection = GateConnection(settings.redis, on_connected=lambda: log.info("redis_connected"))
     watcher = SettledWatcher(connection, settings.intake.waiters_max)
 
-    def judged(verdicts: Verdicts) -> None:
-        intake.judged(verdicts)
-
-    gate = Gate(connection, settings.intake, judged)
-    appender = Appender(settings.kafka, settings.intake, lambda: intake.broker_away())
-    intake = Intake(
-        settings.intake,
-        gate,
-        appender,
-        watcher,
-        Compensation(pool),
-        Release(pool, connection),
-        directory,
-    )
     sessions = postgres.Statements(settings.postgres, settings.direct)
+
+    def gated(events: Log) -> tuple[Gate, Intake]:
+        """One engine with a gate: all but the log is the same."""
+        gate = Gate(connection, settings.intake, lambda verdicts: intake.judged(verdicts))
+        parts = (watcher, Compensation(pool), Release(pool, connection), directory)
+        intake = Intake(settings.intake, gate, events, *parts)
+        return gate, intake
+
+    appender = Appender(settings.kafka, settings.intake, lambda: intake.broker_away())
+    gate, intake = gated(appender)
+    _, queue = gated(JournalLog())
     ways: dict[Engine, Way] = {
         Engine.KAFKA: intake,
+        Engine.QUEUE: queue,
         Engine.DIRECT: Direct(settings.direct, sessions),
     }
     engines = Engines(ways, directory)

@@ -31,7 +31,7 @@ from firstcome.gate.session import GateSession
 from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.sweeper import batch_of
 from firstcome.logs import get_logger
-from firstcome.model import Campaign, CampaignId
+from firstcome.model import Campaign, CampaignId, Engine
 from firstcome.settings import Settings
 
 log = get_logger()
@@ -130,10 +130,28 @@ class Rebuild:
     ) -> int:
         shut = [self._shut(session, connection, campaign) for campaign in campaigns]
         failpoints.hit("after_shut", lost=GateUnavailable("the reply of shutting was lost"))
-        # Only what never had a gate certainly has nothing under way.
-        under_way = [each for each in shut if each.campaign.epoch > 0]
-        if under_way:
-            self._wait_for_recorders(connection, under_way)
+        # What never had a gate has nothing under way, and the engine `queue` has it all in the
+        # journal: neither waits for a log that may be away.
+        logged = [
+            each
+            for each in shut
+            if each.campaign.epoch > 0 and each.campaign.engine == Engine.KAFKA
+        ]
+        opened, failure = self._renew_each(
+            session, connection, [each for each in shut if each not in logged]
+        )
+        if logged:
+            self._wait_for_recorders(connection, logged)
+            more, failed = self._renew_each(session, connection, logged)
+            opened, failure = opened + more, failed or failure
+        if failure is not None:
+            raise failure
+        return opened
+
+    def _renew_each(
+        self, session: GateSession, connection: postgres.Connection, shut: list[_Shut]
+    ) -> tuple[int, Exception | None]:
+        """Return how many gates are open again, and why the last that is not could not be."""
         opened, failure = 0, None
         for each in shut:
             try:
@@ -147,9 +165,7 @@ class Rebuild:
                 if connection.closed:
                     raise
                 failure = error
-        if failure is not None:
-            raise failure
-        return opened
+        return opened, failure
 
     def _is_alone(self, connection: postgres.Connection) -> bool:
         with postgres.transaction(connection):

@@ -16,7 +16,7 @@ from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.recording import Recording
 from firstcome.issuance.settled import Settled
 from firstcome.issuance.sweeper import Sweeper
-from firstcome.model import Campaign, CampaignId, UserId
+from firstcome.model import Campaign, CampaignId, Engine, UserId
 from firstcome.postgres import queries
 from firstcome.rebuild import Rebuild
 from firstcome.settings import Settings
@@ -55,13 +55,20 @@ class Recovery:
         self.session.close()
         self.session = GateSession.open(self.settings.redis)
 
-    def open_campaign(self, *, limit: int = 1000, epoch: int = 1, buckets: int = 20) -> CampaignId:
+    def open_campaign(
+        self,
+        *,
+        limit: int = 1000,
+        epoch: int = 1,
+        buckets: int = 20,
+        engine: Engine = Engine.KAFKA,
+    ) -> CampaignId:
         """Make a campaign; with an open gate, unless it is to be loaded first (epoch 0)."""
         number = fresh_id()
         self.database.execute(
             "INSERT INTO campaigns (campaign_id, name, engine, stock, position_limit, epoch)"
-            " OVERRIDING SYSTEM VALUE VALUES (%s, 'test', 'kafka', %s, %s, %s)",
-            (number, limit, limit, epoch),
+            " OVERRIDING SYSTEM VALUE VALUES (%s, 'test', %s, %s, %s, %s)",
+            (number, engine, limit, limit, epoch),
         )
         if epoch:
             self.database.execute(

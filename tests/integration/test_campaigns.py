@@ -65,7 +65,6 @@ def test_create_makes_an_open_campaign_and_notes_who_did(
         ({"stock": 100_000_001}, "stock"),
         ({"opens_at": NOON, "closes_at": NOON}, "before it closes"),
         ({"opens_at": NOON.replace(tzinfo=None)}, "zone"),
-        ({"engine": Engine.QUEUE}, "choose one of: kafka, direct"),
     ],
 )
 def test_create_refuses_what_cannot_be(

@@ -107,7 +107,8 @@ def test_every_answer_has_a_well_framed_reply(
     reply = reply_to_claim(CampaignId(7), Answer(outcome, position, status, replayed))
     _well_framed(reply)
     assert (reply.status == 202) == (outcome is Outcome.REQUESTED)
-    assert ("idempotency-replayed" in reply.headers) == (reply.status == 202 and replayed)
+    assert (reply.status == 201) == (outcome is Outcome.ISSUED)
+    assert ("idempotency-replayed" in reply.headers) == (reply.status < 300 and replayed)
 
 
 @given(st.sampled_from(Status), st.integers(0, 2**27))

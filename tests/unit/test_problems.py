@@ -18,7 +18,7 @@ from firstcome.api.problems import (
     refusal,
 )
 from firstcome.api.replies import Reply
-from firstcome.model import Outcome, Status
+from firstcome.model import PROMISES, Outcome, Status
 
 pytestmark = pytest.mark.unit
 

@@ -26,7 +26,7 @@ from firstcome.model import (
 )
 
 # The engines that a new campaign can have.
-ENGINES_AVAILABLE = (Engine.KAFKA, Engine.DIRECT)
+ENGINES_AVAILABLE = (Engine.KAFKA, Engine.QUEUE, Engine.DIRECT)
 NAME_MAX = 200
 WINNERS_ROWS = 5000  # read at a time: some milliseconds, one short transaction
 

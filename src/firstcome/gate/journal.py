@@ -5,12 +5,15 @@ the rebuild. An entry is deleted only when the settled bits prove that each of
 its positions has a row.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+from firstcome.errors import GateUnavailable
 from firstcome.gate import keys
 from firstcome.gate.session import GateSession
 from firstcome.model import CampaignId
 
+RECORDERS = "recorders"  # the group of everybody who records a journal
 TRIM_ENTRIES = 500  # looked at in one call: a few hundred microseconds of Redis' time
 READ_ENTRIES = 500
 
@@ -71,6 +74,65 @@ class Journal:
             if len(reply) < READ_ENTRIES:
                 return found
         return found
+
+
+class JournalGroup:
+    """One campaign's journal in one epoch, read by the recorders as a group.
+
+    Redis gives every entry to one member and remembers it until it is acknowledged; what a dead
+    member had is claimed by another. The group dies with the epoch's keys.
+    """
+
+    def __init__(
+        self, session: GateSession, campaign_id: CampaignId, epoch: int, member: str
+    ) -> None:
+        self._session = session
+        self._journal = keys.journal(campaign_id, epoch)
+        self._member = member
+
+    def read(self, entries_max: int) -> list[JournalEntry]:
+        """Return entries that nobody was given yet, oldest first. Raises GateUnavailable."""
+        names = ("GROUP", RECORDERS, self._member, "COUNT", entries_max)
+        command = ("XREADGROUP", *names, "STREAMS", self._journal, ">")
+        (reply,) = self._session.pipeline([command])
+        if isinstance(reply, Exception):
+            self._found_group(reply)
+            return []
+        return _entries(_pairs(reply)[0][1]) if reply else []
+
+    def read_abandoned(self, idle_seconds: float, entries_max: int) -> list[JournalEntry]:
+        """Return entries that another member had, and left for so long. Raises GateUnavailable."""
+        idle_ms = round(idle_seconds * 1000)
+        names = (self._journal, RECORDERS, self._member, idle_ms, "0-0", "COUNT", entries_max)
+        (reply,) = self._session.pipeline([("XAUTOCLAIM", *names)])
+        if isinstance(reply, Exception):
+            self._found_group(reply)
+            return []
+        assert isinstance(reply, list)  # noqa: S101 - Redis' own form
+        return _entries(reply[1])
+
+    def acknowledge(self, entries: Sequence[JournalEntry]) -> None:
+        """Say that these have rows; nobody is given them again. Raises GateUnavailable."""
+        ids = [f"{entry.first_position}-0" for entry in entries]
+        self._session.call("XACK", self._journal, RECORDERS, *ids)
+
+    def _found_group(self, refusal: Exception) -> None:
+        """Make the group, from the journal's beginning, once there is a journal."""
+        if not str(refusal).startswith("NOGROUP"):
+            raise GateUnavailable(f"Redis refused to read a journal: {refusal}", certain=True)
+        # Without MKSTREAM: it would leave a key behind of an epoch that has just ended.
+        self._session.pipeline([("XGROUP", "CREATE", self._journal, RECORDERS, "0")])
+
+
+def _pairs(reply: object) -> list[tuple[bytes, list[object]]]:
+    """Return (stream, entries), in either version of Redis' protocol."""
+    pairs: Any = reply.items() if isinstance(reply, dict) else reply
+    return [(name, entries) for name, entries in pairs]
+
+
+def _entries(found: Any) -> list[JournalEntry]:
+    # An entry that was deleted meanwhile comes without fields.
+    return [_entry(entry_id, fields) for entry_id, fields in found if fields]
 
 
 def _entry(entry_id: bytes, fields: list[bytes]) -> JournalEntry:

@@ -9,15 +9,15 @@ sweeper settles it, and the same Idempotency-Key finds it again.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from time import monotonic
+from typing import Protocol
 
 from firstcome import failpoints
 from firstcome.campaigns import CampaignDirectory
 from firstcome.errors import DatabaseUnavailable, GateUnavailable, LogUnavailable
 from firstcome.eventlog import events
-from firstcome.eventlog.kafka import Appender
 from firstcome.gate.gate import AskedClaim, Failure, Gate, Verdicts
 from firstcome.gate.watcher import SettledWatcher
 from firstcome.issuance.compensation import Compensation
@@ -47,6 +47,17 @@ REFUSALS = {
 log = get_logger()
 
 
+class Log(Protocol):
+    """Who acknowledges a batch: the appender of the engine `kafka`, or the journal itself."""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether claims are refused before they take a place."""
+
+    def append(self, value: bytes, report: Callable[[bool], None], /) -> None:
+        """Call `report` once, later, on the event loop. Raises LogUnavailable."""
+
+
 class _Owed:
     """The answers of one admitted batch, until its acknowledgement."""
 
@@ -66,7 +77,7 @@ class Intake:
         self,
         settings: IntakeSettings,
         gate: Gate,
-        appender: Appender,
+        appender: Log,
         watcher: SettledWatcher,
         compensation: Compensation,
         release: Release,

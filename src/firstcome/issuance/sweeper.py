@@ -28,7 +28,7 @@ from firstcome.issuance.reconciliation import Reconciliation
 from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.transaction import Recorded
 from firstcome.logs import get_logger
-from firstcome.model import Campaign, CampaignId
+from firstcome.model import Campaign, CampaignId, Engine
 from firstcome.settings import Settings
 
 log = get_logger()
@@ -52,7 +52,7 @@ class Mark(NamedTuple):
 
     at: float  # monotonic
     position_last: int
-    log_ends: Offsets | None  # None: the log could not be read
+    log_ends: Offsets | None  # None: the log could not be read, or carries nothing of this
 
 
 class Swept(NamedTuple):
@@ -162,7 +162,8 @@ class Sweeper:
             (each.campaign_id, each.epoch): gates[each.campaign_id].position_last
             for each in campaigns
         }
-        self._mark(positions)
+        logged = {each.campaign_id for each in campaigns if each.engine == Engine.KAFKA}
+        self._mark(positions, logged)
         for campaign_id, epoch in positions:
             journal = Journal(session, campaign_id, epoch)
             failpoints.hit("before_trim", lost=GateUnavailable("the connection broke"))
@@ -175,17 +176,20 @@ class Sweeper:
                 ]
         return trimmed, self._record(session, due)
 
-    def _mark(self, positions: dict[tuple[CampaignId, int], int]) -> None:
-        """Remember how far each journal goes; the log's end must be read after that."""
+    def _mark(self, positions: dict[tuple[CampaignId, int], int], logged: set[CampaignId]) -> None:
+        """Remember how far each journal goes; the log's end must be read after that.
+
+        `logged`: campaigns whose claims the log carries; the others are due by age alone.
+        """
+        ends: Offsets | None = None
         try:
-            ends: Offsets | None = self._log.log_ends()
+            ends = self._log.log_ends() if logged else None
         except LogUnavailable as error:
             log.warning("log_unreadable", reason=str(error))
-            ends = None
         now = monotonic()
         self._marks = {key: self._marks.get(key, deque()) for key in positions}
         for key, position_last in positions.items():
-            self._marks[key].append(Mark(now, position_last, ends))
+            self._marks[key].append(Mark(now, position_last, ends if key[0] in logged else None))
         failpoints.hit("after_mark", lost=LogUnavailable("the reply with the log's ends was lost"))
 
     def _due_up_to(self, key: tuple[CampaignId, int], reached: dict[int, bool]) -> int:
