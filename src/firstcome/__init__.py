@@ -9,6 +9,9 @@
 7. gate.session       sets the settled bits, which a status is read from
 8. issuance.status    answers `GET .../issuances/me`, waiting if asked to
 
+That is the engine `kafka`. issuance.engines hands each claim to its campaign's engine: with
+`queue` the gate's journal is the log (issuance.queue), `direct` is one transaction a claim.
+
 What any step drops, issuance.sweeper finds in the journal and records; when Redis has lost its
 memory, rebuild makes the gate anew from the database. laws checks the promises over all of it.
 """

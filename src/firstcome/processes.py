@@ -220,7 +220,7 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
         Engine.QUEUE: queue,
         Engine.DIRECT: Direct(settings.direct, sessions),
     }
-    engines = Engines(ways, directory)
+    engines = Engines(ways, directory, settings.intake.queue_claims_max)
     authenticator = Authenticator(settings.auth)
     parts = ApiParts(
         intake=engines,

@@ -58,6 +58,20 @@ def test_four_campaigns_at_once_each_give_away_their_stock(stack: RunningStack) 
     assert stack.said("verify")["held"] is True
 
 
+@pytest.mark.parametrize("engine", ["queue", "direct"])
+def test_other_engines_keep_the_same_promises(stack: RunningStack, engine: str) -> None:
+    report = stack.said(
+        *("drop", "--engine", engine, "--coupons", "400", "--users", "1200"),
+        *("--twice", "0.3", "--keyed", "0.5", "--rate", "500"),
+    )
+    assert_held(report)
+    assert report["issued"] == report["accepted"] == 400
+    assert report["replayed"] > 0
+    assert len(set(winners(stack, report["campaign_ids"][0]))) == 400
+    shown = stack.said("campaign", "show", str(report["campaign_ids"][0]))
+    assert (shown["engine"], shown["stock_left"]) == (engine, 0)
+
+
 def test_drop_that_makes_no_sense_is_refused(stack: RunningStack) -> None:
     stack.run("drop", "--coupons", "1", exit_code=2)
     stack.run("drop", "--coupons", "0", "--users", "5", exit_code=2)

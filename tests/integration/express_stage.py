@@ -51,6 +51,8 @@ ANSWERS = {
     8: Answer(Outcome.NOT_FOUND),
     9: Answer(Outcome.UNAVAILABLE),
     10: Answer(Outcome.UNKNOWN),
+    11: Answer(Outcome.ISSUED, 17, Status.ISSUED),
+    12: Answer(Outcome.ISSUED, 17, Status.ISSUED, replayed=True),
     2**53: Answer(Outcome.REQUESTED, 134_217_727, Status.REQUESTED),
 }
 STANDINGS = {

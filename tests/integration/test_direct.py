@@ -31,7 +31,9 @@ class Shop:
         self.sessions = postgres.Statements(settings.postgres, direct)
         self.pool = postgres.AsyncPool(settings.postgres)
         self.direct = Direct(direct, self.sessions)
-        self.engines = Engines({Engine.DIRECT: self.direct}, CampaignDirectory(self.pool))
+        self.engines = Engines(
+            {Engine.DIRECT: self.direct}, CampaignDirectory(self.pool), direct.queue_claims_max
+        )
 
     async def ask(self, campaign_id: CampaignId, user: str, attempt: int = 0) -> Answer:
         """Claim, and wait for the answer."""

@@ -22,7 +22,7 @@ _ROUTES_MAX = 4096
 # A refused client gets so long to read why, before the connection is torn down.
 _LINGER_SECONDS = 2.0
 _SWEEP_SECONDS_MAX = 1.0
-_STATUSES = {200, 202} | {problem.status for problem in PROBLEMS.values()}
+_STATUSES = {200, 201, 202} | {problem.status for problem in PROBLEMS.values()}
 
 
 class Connection(Protocol):

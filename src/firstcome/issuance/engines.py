@@ -2,21 +2,24 @@
 
 Path: api.express -> [issuance.engines] -> issuance.intake, or issuance.direct
 
-A campaign never changes its engine, so it is looked up once. While the database cannot say, a
-claim goes to the gate, which knows its own campaigns and refuses the others.
+A campaign never changes its engine, so it is looked up once. What the database does not know, or
+cannot say, goes to the gate: it knows its own campaigns and explains why it refuses others.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import NamedTuple, Protocol
 
 from firstcome.campaigns import CampaignDirectory
 from firstcome.errors import DatabaseUnavailable
-from firstcome.issuance.reply import UNAVAILABLE, Reply, say
+from firstcome.issuance.reply import UNAVAILABLE, Reply
 from firstcome.logs import get_logger
-from firstcome.model import Answer, CampaignId, Engine, Outcome, UserId
+from firstcome.model import CampaignId, Engine, UserId
 
-LOOKUPS_MAX = 1000  # claims that wait to learn their engine; beyond it 503
+# For so long a campaign without an answer goes to the gate and is not looked up again.
+UNKNOWN_SECONDS, AWAY_SECONDS = 0.1, 1.0
+GUESSES_MAX = 1000
 log = get_logger()
 
 
@@ -35,67 +38,91 @@ class Way(Protocol):
         """Finish what is owed."""
 
 
+class _Waiting(NamedTuple):
+    """A claim that waits to learn its engine."""
+
+    user_id: UserId
+    attempt: int
+    reply: Reply
+
+
 class Engines:
     """Every engine of this deployment. Single event loop."""
 
-    def __init__(self, ways: Mapping[Engine, Way], directory: CampaignDirectory) -> None:
-        """The first way takes what nobody can look up."""
+    def __init__(
+        self,
+        ways: Mapping[Engine, Way],
+        directory: CampaignDirectory,
+        waiting_max: int,
+        *,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """The first way takes what nobody can look up; `waiting_max`: claims, beyond it 503."""
         self._ways = dict(ways)
-        self._default = next(iter(self._ways.values()))
+        self._gate = next(iter(self._ways.values()))
         self._directory = directory
+        self._waiting_max = waiting_max
+        self._clock = clock
         self._way_of: dict[CampaignId, Way] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._guessed_until: dict[CampaignId, float] = {}
+        self._waiting: dict[CampaignId, list[_Waiting]] = {}
+        self._lookups: set[asyncio.Task[None]] = set()
 
     def claim(self, campaign_id: CampaignId, user_id: UserId, attempt: int, reply: Reply) -> None:
-        """Hand one claim to its engine. Never raises; `reply` is called once."""
+        """Hand one claim to its engine, in the order of arrival. Never raises."""
         way = self._way_of.get(campaign_id)
         if way is not None:
             way.claim(campaign_id, user_id, attempt, reply)
             return
-        if len(self._tasks) >= LOOKUPS_MAX:
-            reply(UNAVAILABLE)
+        if self._guessed_until.get(campaign_id, 0.0) > self._clock():
+            self._gate.claim(campaign_id, user_id, attempt, reply)
             return
-        task = asyncio.get_running_loop().create_task(
-            self._look_up(campaign_id, user_id, attempt, reply)
-        )
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        waiting = self._waiting.get(campaign_id)
+        if waiting is None:
+            waiting = self._waiting[campaign_id] = []
+            task = asyncio.get_running_loop().create_task(self._look_up(campaign_id))
+            self._lookups.add(task)
+            task.add_done_callback(self._lookups.discard)
+        if len(waiting) >= self._waiting_max or len(self._waiting) > GUESSES_MAX:
+            reply(UNAVAILABLE)
+        else:
+            waiting.append(_Waiting(user_id, attempt, reply))
 
     async def stock_left(self, campaign_id: CampaignId) -> int | None:
         """Return how many coupons a campaign has left; None: that is not known now."""
-        way = await self._way(campaign_id)
-        return None if way is None else await way.stock_left(campaign_id)
+        return await (await self._way(campaign_id)).stock_left(campaign_id)
 
     async def drain(self) -> None:
         """Let every engine finish what it owes."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._lookups, return_exceptions=True)
         for way in self._ways.values():
             await way.drain()
 
-    async def _look_up(
-        self, campaign_id: CampaignId, user_id: UserId, attempt: int, reply: Reply
-    ) -> None:
+    async def _look_up(self, campaign_id: CampaignId) -> None:
+        way = self._gate
         try:
             way = await self._way(campaign_id)
         except Exception:
             log.exception("engine_not_found")
-            say(reply, UNAVAILABLE)
-            return
-        if way is None:
-            say(reply, Answer(Outcome.NOT_FOUND))
-        else:
-            way.claim(campaign_id, user_id, attempt, reply)
+        finally:
+            for claim in self._waiting.pop(campaign_id):
+                way.claim(campaign_id, *claim)
 
-    async def _way(self, campaign_id: CampaignId) -> Way | None:
-        """Return a campaign's engine; None: there is no such campaign."""
+    async def _way(self, campaign_id: CampaignId) -> Way:
         known = self._way_of.get(campaign_id)
         if known is not None:
             return known
         try:
             campaign = await self._directory.get(campaign_id)
         except DatabaseUnavailable:
-            return self._default
+            return self._guess(campaign_id, AWAY_SECONDS)
         if campaign is None:
-            return None
-        self._way_of[campaign_id] = self._ways[campaign.engine]
-        return self._way_of[campaign_id]
+            return self._guess(campaign_id, UNKNOWN_SECONDS)
+        self._guessed_until.pop(campaign_id, None)
+        return self._way_of.setdefault(campaign_id, self._ways[campaign.engine])
+
+    def _guess(self, campaign_id: CampaignId, seconds: float) -> Way:
+        if len(self._guessed_until) >= GUESSES_MAX:
+            self._guessed_until.clear()
+        self._guessed_until[campaign_id] = self._clock() + seconds
+        return self._gate
