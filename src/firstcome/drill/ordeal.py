@@ -18,6 +18,7 @@ from firstcome.drill.processes import Processes
 from firstcome.drill.stack import RunningStack
 from firstcome.drill.traffic import Traffic
 from firstcome.errors import FirstcomeError
+from firstcome.model import Engine
 
 RATE = 320.0  # visitors a second
 ACCEPTED_PER_SECOND_MIN = 100
@@ -38,6 +39,7 @@ class Ordeal:
         say: Callable[[str], None] = print,
         *,
         large: int = LARGE,
+        engine: Engine = Engine.KAFKA,
         excused: Callable[[Heard], bool] = lambda _: False,
     ) -> None:
         """Make both campaigns. The seed is said, to repeat a run.
@@ -49,8 +51,8 @@ class Ordeal:
         self.seed = seed
         self.processes = Processes(stack, say)
         self.offers = [
-            Offer(stack.create(large, name="large"), large, 0.75),
-            Offer(stack.create(SMALL, name="small"), SMALL, 0.25),
+            Offer(stack.create(large, "--engine", engine, name="large"), large, 0.75),
+            Offer(stack.create(SMALL, "--engine", engine, name="small"), SMALL, 0.25),
         ]
         self.heard: list[Heard] = []
         self.ended: list[Ended] = []
