@@ -18,6 +18,7 @@ import msgspec
 from firstcome.drill.history import IN_DOUBT
 from firstcome.drill.leg import Outcome
 from firstcome.drill.nemesis import Struck
+from firstcome.model import Engine
 
 PATH = re.compile(r"(?<![\w/:])/(?:[^\s/'\"]+/)+([^\s/'\"]*)")
 HEAD = """<!-- Written by `firstcome drill faults --ledger`. Do not edit. -->
@@ -53,9 +54,10 @@ class Entry(msgspec.Struct):
     waits: list[dict[str, dict[str, float]]]
     resumed_seconds_max: float
     violations: list[str]
+    engine: str = Engine.KAFKA
 
     @classmethod
-    def of(cls, seed: int, rate: float, legs: Sequence[Outcome]) -> "Entry":
+    def of(cls, seed: int, rate: float, engine: Engine, legs: Sequence[Outcome]) -> "Entry":
         """Sum up the legs of a run."""
         struck = [each for leg in legs for each in leg.struck]
         matrix: dict[str, dict[str, int]] = {}
@@ -87,6 +89,7 @@ class Entry(msgspec.Struct):
             violations=[
                 f"seed {leg.seed}: {pathless(said)}" for leg in legs for said in leg.violations
             ],
+            engine=engine,
         )
 
 
@@ -113,6 +116,7 @@ def page(entries: Sequence[Entry]) -> str:
 def section(entry: Entry) -> str:
     """Return one run's part of the page."""
     facts = {
+        "engine": entry.engine,
         "commit": entry.commit,
         "machine": ", ".join(f"{name} {value}" for name, value in entry.environment.items()),
         "time": f"{entry.minutes:g} minutes, {entry.rate:g} visitors a second",

@@ -32,6 +32,7 @@ from firstcome.drill.stack import RunningStack, started
 from firstcome.drill.traffic import Traffic
 from firstcome.drill.waits import Window
 from firstcome.errors import FirstcomeError
+from firstcome.model import Engine
 from firstcome.settings import KafkaSettings, PostgresSettings, RedisSettings, Settings
 
 QUIET_SECONDS = 20.0
@@ -40,6 +41,8 @@ SHOWN_MAX = 20
 SMALL_SECONDS = 100.0  # of visitors: a campaign for fewer is sold out at the end
 # There are 35 kinds of fault for links: together as many as of all processes.
 LINK_WEIGHT = 0.6
+# What a Redis that forgets costs the engine `queue`: see docs/engines.md. Only when asked for.
+FORGETTING = ("wipe", "old data", "torn data")
 # Who asks a process that stands still has no answer before his patience ends.
 EXCUSING = {("freeze", "api"), ("failpoint pause", "api")}
 
@@ -80,10 +83,12 @@ class Leg:
         rate: float,
         say: Callable[[str], None],
         *,
+        engine: Engine = Engine.KAFKA,
         kinds: Collection[str] = (),
         logs: Path | None = None,
     ) -> None:
         """`kinds`: the only kinds of fault; none: all. `logs`: who gets them after a violation."""
+        self._engine = engine
         self._kinds = kinds
         self._logs = logs
         self._seed = seed
@@ -109,7 +114,7 @@ class Leg:
 
     def _break(self, scene: Scene, seconds: float) -> Outcome:
         began, stack = time.monotonic(), scene.stack
-        shop = Shop(stack, self._seed, self._rate, self._say)
+        shop = Shop(stack, self._seed, self._rate, self._say, self._engine)
         traffic = self._crowd(stack, shop.generation())
         processes = Processes(stack, lambda fact: None)
         moves = self._moves(scene, processes, shop)
@@ -155,7 +160,10 @@ class Leg:
             *poison.moves(scene.stack, lambda: shop.large),
             *(move._replace(weight=LINK_WEIGHT) for move in disturbances.moves(scene.links)),
         ]
-        return [move for move in moves if not self._kinds or move.kind in self._kinds]
+        if self._kinds:
+            return [move for move in moves if move.kind in self._kinds]
+        breaks_its_promise = FORGETTING if self._engine is Engine.QUEUE else ()
+        return [move for move in moves if move.kind not in breaks_its_promise]
 
     def _quiet(self, traffic: Traffic) -> None:
         """Let claims flow undisturbed for a while. Raises NotSeen."""

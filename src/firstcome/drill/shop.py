@@ -11,6 +11,7 @@ from random import Random
 from firstcome.drill.history import Offer
 from firstcome.drill.stack import RunningStack, VerbFailed
 from firstcome.drill.traffic import Traffic
+from firstcome.model import Engine
 
 GENERATION_SECONDS = 120.0
 RETRY_SECONDS = 2.0
@@ -21,13 +22,19 @@ class Shop:
     """Makes campaigns and offers them to a crowd, on a thread of its own."""
 
     def __init__(
-        self, stack: RunningStack, seed: int, rate: float, say: Callable[[str], None]
+        self,
+        stack: RunningStack,
+        seed: int,
+        rate: float,
+        say: Callable[[str], None],
+        engine: Engine,
     ) -> None:
         self.offers: list[Offer] = []
         self._stack = stack
         self._random = Random(f"shop-{seed}")
         self._rate = rate
         self._say = say
+        self._engine = engine
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -43,11 +50,14 @@ class Shop:
         large = int(visitors * LARGE_SHARE * 10)
         small = self._random.randint(100, int(visitors * SMALL_SHARE))
         made = [
-            Offer(self._stack.create(large, name="large"), large, LARGE_SHARE),
-            Offer(self._stack.create(small, name="small"), small, SMALL_SHARE),
+            Offer(self._create(large, "large"), large, LARGE_SHARE),
+            Offer(self._create(small, "small"), small, SMALL_SHARE),
         ]
         self.offers += made
         return made
+
+    def _create(self, stock: int, name: str) -> int:
+        return self._stack.create(stock, "--engine", self._engine, name=name)
 
     def open(self, traffic: Traffic) -> None:
         """Begin to make new generations."""
