@@ -88,7 +88,7 @@ lock: $(READY) ## pin every package anew, with hashes
 	@for set in local dev; do \
 		$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --no-emit-find-links --extra local \
-		-o requirements/$$set.txt pyproject.toml $$(test $$set = dev && echo requirements/dev.in); done
+		-o requirements/$$set.txt pyproject.toml $$(test $$set = dev && echo --extra bench requirements/dev.in); done
 
 clean: ## remove the virtual environment and the local stack's data
 	@test ! -x $(BIN)/firstcome || $(BIN)/firstcome down --wipe

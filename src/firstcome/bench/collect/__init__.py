@@ -1,0 +1,1 @@
+"""What is looked at once a second while a run is on, and where the samples go."""

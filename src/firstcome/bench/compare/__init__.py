@@ -1,0 +1,1 @@
+"""Engines side by side: the runs, the rows of the report, its pages."""
