@@ -23,9 +23,9 @@ from typing import NamedTuple
 import msgspec
 
 from firstcome.bench.environment import engines, machine
+from firstcome.bench.stack import RunningStack, started
 from firstcome.drill import cases
 from firstcome.drill.cases import Case, Group
-from firstcome.drill.stack import RunningStack, started
 from firstcome.drill.sweep import Sweep
 from firstcome.errors import FirstcomeError
 from firstcome.failpoints import POINTS, Action

@@ -11,7 +11,7 @@ import pytest
 
 from firstcome import failpoints
 from firstcome import rebuild as rebuild_module
-from firstcome.drill.stack import FIRSTCOME
+from firstcome.bench.stack import FIRSTCOME
 from firstcome.errors import DatabaseUnavailable, Unavailable
 from firstcome.gate import keys, register
 from firstcome.settings import Settings

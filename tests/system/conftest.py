@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from disk import Disk
 
-from firstcome.drill.stack import RunningStack
+from firstcome.bench.stack import RunningStack
 
 # Small enough to fill in a moment, large enough for the data of a few minutes.
 DISKS = {"redis": 64, "postgres": 256, "kafka-1": 128}

@@ -4,9 +4,9 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from firstcome.bench.stack import RunningStack
 from firstcome.drill.eventually import eventually
 from firstcome.drill.processes import Processes
-from firstcome.drill.stack import RunningStack
 
 READY_SECONDS = 60.0
 

@@ -15,10 +15,10 @@ import pytest
 from clock import LIBRARY, Clock
 
 from firstcome import postgres
+from firstcome.bench.stack import RunningStack, started
 from firstcome.drill.eventually import eventually, wait
 from firstcome.drill.ordeal import Ordeal
 from firstcome.drill.processes import Processes
-from firstcome.drill.stack import RunningStack, started
 from firstcome.settings import PostgresSettings
 
 pytestmark = pytest.mark.system

@@ -9,10 +9,10 @@ import pytest
 from disk import Disk
 from engines import EngineLog, ask_redis, recover
 
+from firstcome.bench.stack import RunningStack
 from firstcome.drill.eventually import eventually, wait
 from firstcome.drill.ordeal import Ordeal
 from firstcome.drill.processes import Processes
-from firstcome.drill.stack import RunningStack
 
 pytestmark = pytest.mark.system
 

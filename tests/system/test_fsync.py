@@ -13,10 +13,10 @@ import pytest
 from engines import EngineLog, ask_redis, recover
 from syscalls import Trace
 
+from firstcome.bench.stack import RunningStack
 from firstcome.drill.eventually import wait
 from firstcome.drill.ordeal import Ordeal
 from firstcome.drill.processes import Processes
-from firstcome.drill.stack import RunningStack
 
 pytestmark = [pytest.mark.system, pytest.mark.usefixtures("strace")]
 

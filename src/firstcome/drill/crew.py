@@ -14,9 +14,9 @@ from pathlib import Path
 from random import Random
 
 from firstcome import failpoints
+from firstcome.bench.stack import RunningStack
 from firstcome.drill.eventually import NotSeen, eventually
 from firstcome.drill.faults import Fault, Missed, Move
-from firstcome.drill.stack import RunningStack
 from firstcome.local.blueprint import says_ready
 from firstcome.local.leash import leashed
 from firstcome.local.process import Life

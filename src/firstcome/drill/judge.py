@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from itertools import islice
 
+from firstcome.bench.stack import RunningStack, VerbFailed
 from firstcome.drill.checker import Ended
 from firstcome.drill.eventually import eventually
 from firstcome.drill.history import ASK_AGAIN, FINAL, STATUS, Heard, Offer
-from firstcome.drill.stack import RunningStack, VerbFailed
 from firstcome.drill.traffic import Traffic
 from firstcome.model import Engine
 

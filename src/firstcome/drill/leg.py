@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from firstcome.bench.environment import engines, machine
+from firstcome.bench.stack import RunningStack, started
 from firstcome.drill import crew, data, disturbances, endings, points, poison, waits
 from firstcome.drill.checker import Checker
 from firstcome.drill.eventually import NotSeen, eventually
@@ -28,7 +29,6 @@ from firstcome.drill.nemesis import FLOW_SECONDS_MAX, Nemesis, Struck
 from firstcome.drill.processes import Processes
 from firstcome.drill.schedule import schedule
 from firstcome.drill.shop import Shop
-from firstcome.drill.stack import RunningStack, started
 from firstcome.drill.traffic import Traffic
 from firstcome.drill.waits import Window
 from firstcome.errors import FirstcomeError

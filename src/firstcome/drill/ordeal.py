@@ -10,12 +10,12 @@ from collections.abc import Callable
 from random import Random
 from urllib.parse import urlsplit
 
+from firstcome.bench.stack import RunningStack
 from firstcome.drill.checker import Checker, Ended
 from firstcome.drill.eventually import eventually
 from firstcome.drill.history import CLAIM, TIMED_OUT, Heard, Offer
 from firstcome.drill.judge import Judge
 from firstcome.drill.processes import Processes
-from firstcome.drill.stack import RunningStack
 from firstcome.drill.traffic import Traffic
 from firstcome.errors import FirstcomeError
 from firstcome.model import Engine

@@ -13,9 +13,9 @@ from random import Random
 import msgspec
 
 from firstcome import postgres
+from firstcome.bench.stack import RunningStack
 from firstcome.drill.eventually import eventually
 from firstcome.drill.faults import Fault, Missed, Move
-from firstcome.drill.stack import RunningStack
 from firstcome.errors import DatabaseUnavailable
 from firstcome.eventlog.events import IssuanceRequested, encode
 from firstcome.eventlog.kafka import Appender

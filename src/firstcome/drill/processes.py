@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from firstcome import postgres
+from firstcome.bench.stack import RunningStack
 from firstcome.drill.eventually import eventually, wait
 from firstcome.drill.faults import Missed
-from firstcome.drill.stack import RunningStack
 from firstcome.errors import Unavailable
 from firstcome.local.folder import StackFolder
 from firstcome.local.stack import Stack

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable
 from random import Random
 
+from firstcome.bench.stack import RunningStack, VerbFailed
 from firstcome.drill.history import Offer
-from firstcome.drill.stack import RunningStack, VerbFailed
 from firstcome.drill.traffic import Traffic
 from firstcome.model import Engine
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from firstcome.bench.stack import RunningStack, started
 from firstcome.drill.processes import Processes
-from firstcome.drill.stack import RunningStack, started
 from firstcome.settings import Settings
 
 

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from firstcome import failpoints
+from firstcome.bench.stack import RunningStack
 from firstcome.drill.cases import Case, Group, Wave
 from firstcome.drill.eventually import eventually, wait
 from firstcome.drill.history import Heard
 from firstcome.drill.ordeal import ACCEPTED_PER_SECOND_MIN, Ordeal
 from firstcome.drill.processes import Processes, is_dead
-from firstcome.drill.stack import RunningStack
 from firstcome.drill.triggers import Triggers
 from firstcome.failpoints import Action
 

@@ -13,9 +13,9 @@ from itertools import count
 from threading import Thread
 
 from firstcome import failpoints
+from firstcome.bench.stack import VerbFailed
 from firstcome.drill.eventually import eventually
 from firstcome.drill.processes import Processes
-from firstcome.drill.stack import VerbFailed
 from firstcome.eventlog.events import IssuanceRequested, encode
 from firstcome.eventlog.kafka import Appender
 from firstcome.gate import register

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from firstcome.bench.stack import RunningStack, started
 from firstcome.drill.checker import Checker
 from firstcome.drill.eventually import eventually
 from firstcome.drill.history import Heard, Offer
 from firstcome.drill.judge import Judge
 from firstcome.drill.processes import Processes
-from firstcome.drill.stack import RunningStack, started
 from firstcome.drill.traffic import Traffic
 from firstcome.errors import FirstcomeError
 from tests.faults.plants.faults import FAULTS, Field
