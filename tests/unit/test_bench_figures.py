@@ -24,7 +24,7 @@ from firstcome.bench.connection import code_in, head_of, position_in
 from firstcome.bench.crowd import Crowd, user_id
 from firstcome.bench.drop import Measured, Progress
 from firstcome.bench.measure import CpuTimes, MachineTimes, Spread, percentile
-from firstcome.bench.plan import Asked
+from firstcome.bench.plan import Asked, Said
 from firstcome.bench.progress import line
 from firstcome.bench.report import LawHeld, document, text
 from firstcome.bench.summary import summarise
@@ -123,7 +123,7 @@ def measured(crowd: Crowd) -> Measured:
         campaign_ids=[CampaignId(4)],
         started_at=1000.0,
         answers=answers,
-        generator_seconds=0.0001,
+        generator=Said("done", cpu_seconds=0.0001),
         final=True,
         offers=[Offer(4, 3, rows)],
         commit_times=True,

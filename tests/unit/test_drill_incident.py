@@ -4,12 +4,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from firstcome.bench.origin import Origin
 from firstcome.bench.truth import Offer
 from firstcome.drill import incident_en, incident_ko
 from firstcome.drill.chart import Panel, Series, chart, scale
 from firstcome.drill.consumer_pause import Moments, incident
 from firstcome.drill.incident_report import Facts, drawing
-from firstcome.drill.origin import Origin
 from firstcome.drill.probes import Probe
 from firstcome.drill.rehearsal import Rehearsed
 from firstcome.drill.timeline import Timeline

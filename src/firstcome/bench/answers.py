@@ -1,7 +1,7 @@
 """What the crowd heard: one entry per request, in flat arrays.
 
 A million answers as Python objects would cost the generator its pace and its
-memory; as arrays they cost 33 bytes each and travel between processes as files.
+memory; as arrays they cost 41 bytes each and travel between processes as files.
 """
 
 from array import array
@@ -55,6 +55,7 @@ REPLAYED, DOUBTED, TOLD_TO_RETRY = 1, 2, 4
 
 _FIELDS = {
     "scheduled": "d",
+    "due": "d",
     "sent": "d",
     "done": "d",
     "position": "I",
@@ -67,13 +68,15 @@ _FIELDS = {
 class Answers:
     """Parallel arrays, one entry per request.
 
-    scheduled, sent, done: seconds after the start (done: of the last try; 0 unless code is set).
+    scheduled, due, sent, done: seconds after the start; all but `scheduled` of the last try, and
+    `due` is when that one should have been sent; done is 0 unless code is set.
     code: index into CODES. position: as told, 0 for none. flags: REPLAYED, DOUBTED,
     TOLD_TO_RETRY.
     tries: how often the request was sent.
     """
 
     scheduled: "array[float]"
+    due: "array[float]"
     sent: "array[float]"
     done: "array[float]"
     position: "array[int]"

@@ -18,6 +18,7 @@ class Head(NamedTuple):
 
     accepted: bool = False
     length: int = 0
+    size: int = 0  # of the whole answer, in bytes
     replayed: bool = False
     retry_after: float = 0.0  # seconds; 0: the server did not say
     closing: bool = False
@@ -41,9 +42,11 @@ def head_of(data: bytes) -> Head:
     if not status.startswith("HTTP/1.1 ") or not fields.get("content-length", "").isdigit():
         raise ValueError(f"no answer of the contract: {data[:80]!r}")
     retry_after = fields.get("retry-after", "")
+    length = int(fields["content-length"])
     head = Head(
         accepted=status.startswith(("202", "201"), 9),
-        length=int(fields["content-length"]),
+        length=length,
+        size=len(data) + length,
         replayed=fields.get("idempotency-replayed") == "true",
         retry_after=float(retry_after) if retry_after.isdigit() else 0.0,
         closing=fields.get("connection", "").lower() == "close",

@@ -18,7 +18,7 @@ from firstcome.bench.aftermath import Aftermath, session
 from firstcome.bench.answers import Answers
 from firstcome.bench.generators import Generators
 from firstcome.bench.measure import CpuTimes, MachineTimes, journals_empty, used_memory
-from firstcome.bench.plan import Asked, Plan, check_loopback
+from firstcome.bench.plan import Asked, Plan, Said, check_loopback
 from firstcome.bench.report import LawHeld
 from firstcome.bench.shopfront import Shopfront
 from firstcome.bench.tokens import Signer
@@ -53,7 +53,7 @@ class Measured(msgspec.Struct):
     campaign_ids: list[CampaignId]
     started_at: float
     answers: Answers
-    generator_seconds: float
+    generator: Said
     final: bool
     offers: Sequence[Offer]
     commit_times: bool
@@ -81,6 +81,7 @@ class Drop:
         self._processes = processes
         self._watch = watch
         self._notes: list[str] = []
+        self.campaign_ids: list[CampaignId] = []  # once they are made
 
     def run(self) -> Measured:
         """Do it all; takes the load's time and some seconds.
@@ -93,7 +94,7 @@ class Drop:
         signer = Signer.of(self._settings.auth)
         shopfront = Shopfront(host, api.port, signer)
         opens_at = self._opening()
-        campaign_ids = self._create(opens_at)
+        campaign_ids = self.campaign_ids = self._create(opens_at)
         self._watch(Progress("waiting for the campaigns to open"))
         for campaign_id in campaign_ids:
             shopfront.wait_open(campaign_id)
@@ -106,6 +107,7 @@ class Drop:
             signer,
             answers_file="",
             connections=-(-self._asked.connections // self._asked.processes),
+            timeout_seconds=self._asked.timeout_seconds,
             shares=self._asked.processes,
         )
         with Generators(plan) as generators, session(self._settings.postgres) as database:
@@ -146,21 +148,21 @@ class Drop:
         cpu, machine = CpuTimes.read(processes), MachineTimes.read()
         started_at = max(opens_at or 0.0, time.time() + 0.2)
         generators.start(started_at)
-        generator_seconds = self._watch_load(generators, database, campaign_ids, started_at)
+        generator = self._watch_load(generators, database, campaign_ids, started_at)
         answers = generators.answers()
         aftermath = Aftermath(database, self._asked, campaign_ids, answers)
         self._watch(Progress("waiting until every answer is final"))
         final = aftermath.wait(FINAL_SECONDS)
         cpu_seconds = self._cpu_since(cpu, processes)
         machine_now = MachineTimes.read()
-        ours = sum(cpu_seconds.values()) + generator_seconds
+        ours = sum(cpu_seconds.values()) + generator.cpu_seconds
         redis_bytes = self._memory_used(memory, database, campaign_ids)
         self._watch(Progress("checking the laws"))
         return Measured(
             campaign_ids=campaign_ids,
             started_at=started_at,
             answers=answers,
-            generator_seconds=generator_seconds,
+            generator=generator,
             final=final,
             offers=aftermath.offers(),
             commit_times=aftermath.commit_times,
@@ -178,8 +180,8 @@ class Drop:
         database: postgres.Connection,
         campaign_ids: list[CampaignId],
         started_at: float,
-    ) -> float:
-        """Report progress until every request has its answer; return the generator's CPU time."""
+    ) -> Said:
+        """Report progress until every request has its answer; return the generator's last word."""
         ids = {"ids": campaign_ids}
         self._watch(Progress("waiting for the opening second"))
         time.sleep(max(0.0, started_at - time.time()))
@@ -200,7 +202,7 @@ class Drop:
                 )
             )
             if said.state == "done":
-                return said.cpu_seconds
+                return said
             generators.wait_done(WATCH_SECONDS)
 
     def _cpu_since(

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -100,6 +101,9 @@ class Generators:
             refused=sum(part.refused for part in parts),
             failed=sum(part.failed for part in parts),
             cpu_seconds=sum(part.cpu_seconds for part in parts),
+            bytes_sent=sum(part.bytes_sent for part in parts),
+            bytes_received=sum(part.bytes_received for part in parts),
+            heard=dict(sum((Counter(part.heard) for part in parts), Counter[str]())),
         )
 
     def wait_done(self, seconds: float) -> None:

@@ -56,7 +56,9 @@ class Load:
         self.answers.scheduled = times
         self._sent = 0
         self._counts = [0] * len(CODES)
-        self._due = times[:]  # of the next try
+        self._heard = [0] * len(CODES)  # with the answers after which the user asked again
+        self._bytes_sent = self._bytes_received = 0
+        self._due = self.answers.due = times[:]
         self._next = 0
         self._open = len(order)
         self._waiting: deque[int] = deque()
@@ -75,7 +77,13 @@ class Load:
             accepted=counts[REQUESTED],
             refused=sum(counts[code] for code in REFUSED),
             failed=sum(counts[code] for code in FAILED),
+            bytes_sent=self._bytes_sent,
+            bytes_received=self._bytes_received,
         )
+
+    def heard(self) -> dict[str, int]:
+        """Return how many answers of each code came, one for each try."""
+        return {code: count for code, count in zip(CODES, self._heard, strict=True) if count}
 
     async def connect(self) -> None:
         """Open the whole pool. Raises OSError when the server is not there."""
@@ -119,7 +127,9 @@ class Load:
         if not answers.tries[request]:
             self._sent += 1
         answers.tries[request] += 1
-        connection.send(request, self._contents[request], now)
+        content = self._contents[request]
+        self._bytes_sent += len(content)
+        connection.send(request, content, now)
 
     def opened(self, connection: Connection) -> None:
         """A connection is there."""
@@ -157,6 +167,8 @@ class Load:
     def answered(self, request: int, code: int, position: int, head: Head) -> None:
         """Note an answer, or ask again where the user may: with a key, and not for ever."""
         answers = self.answers
+        self._bytes_received += head.size
+        self._heard[code] += 1
         if head.retry_after:
             answers.flags[request] |= TOLD_TO_RETRY
         if code == REQUESTED:
@@ -202,6 +214,7 @@ class Load:
                 connection.give_up(TIMED_OUT)
         elapsed = now - self._start
         while self._waiting and elapsed - self._due[self._waiting[0]] > limit:
+            self._heard[NOT_SENT] += 1
             self._final(self._waiting.popleft(), NOT_SENT, 0)
         if not self._finished.is_set():
             asyncio.get_running_loop().call_later(0.25, self._sweep)
@@ -226,7 +239,8 @@ async def _work(plan: Plan) -> None:
     telling.cancel()
     cpu_seconds = _cpu_seconds() - before
     load.answers.save(Path(plan.answers_file))
-    _say(msgspec.structs.replace(load.said("done"), cpu_seconds=cpu_seconds))
+    said = load.said("done")
+    _say(msgspec.structs.replace(said, cpu_seconds=cpu_seconds, heard=load.heard()))
 
 
 async def _tell(load: Load) -> None:

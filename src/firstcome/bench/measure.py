@@ -70,6 +70,16 @@ class CpuTimes(msgspec.Struct, frozen=True):
         }
 
 
+def process_trees(groups: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+    """Return the process ids of each group with those of all their children."""
+    _, children = _process_table()
+
+    def tree(pid: int) -> list[int]:
+        return [pid, *(below for child in children.get(pid, ()) for below in tree(child))]
+
+    return {name: [each for pid in pids for each in tree(pid)] for name, pids in groups.items()}
+
+
 def _process_table() -> tuple[dict[int, float], dict[int, list[int]]]:
     """Return CPU seconds, ended children included, and living children, by process id."""
     tick = os.sysconf("SC_CLK_TCK")
@@ -114,6 +124,10 @@ class MachineTimes(msgspec.Struct, frozen=True):
     def steal_percent(self, before: "MachineTimes") -> float | None:
         """Return the share of time stolen since `before`, or None where it is unknown."""
         return self._percent(self.stolen - before.stolen, before)
+
+    def busy_percent(self, before: "MachineTimes") -> float | None:
+        """Return the share of time at work since `before`, or None where it is unknown."""
+        return self._percent(self.busy - before.busy, before)
 
     def others_percent(self, before: "MachineTimes", ours: float) -> float | None:
         """Return the share of time spent on anything but `ours`, seconds of CPU, since `before`."""

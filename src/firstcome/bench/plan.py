@@ -24,6 +24,7 @@ class Asked(msgspec.Struct, frozen=True):
     engine: str = "kafka"
     connections: int = 256
     processes: int = 1
+    timeout_seconds: float = 10.0  # for an answer, and before that for a free connection
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -55,6 +56,9 @@ class Said(msgspec.Struct, omit_defaults=True):
     refused: int = 0
     failed: int = 0
     cpu_seconds: float = 0.0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    heard: dict[str, int] = {}  # every answer by code, also those after which a user asked again
 
 
 def check_loopback(host: str) -> str:

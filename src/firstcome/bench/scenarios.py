@@ -12,6 +12,12 @@ from firstcome.bench.crowd import Crowd
 from firstcome.bench.plan import Asked
 from firstcome.model import Engine
 
+QUICK = 10  # a quick scenario is a tenth of the whole one
+USERS_MIN, USERS_MAX = 1000, 400_000  # of a saturating run
+# Who asks waits so long for an answer, and before that for a free connection; a saturating crowd
+# is meant to wait.
+TIMEOUT_SECONDS, SATURATED_SECONDS = 10.0, 120.0
+
 
 class Scenario(msgspec.Struct, frozen=True):
     """One crowd and what it is offered."""
@@ -29,6 +35,26 @@ class Scenario(msgspec.Struct, frozen=True):
     virtual_seconds: float = 0.0
     saturating: bool = False  # asks as fast as answers come: rates count, waiting times do not
 
+    def shortened(self) -> "Scenario":
+        """Return the same crowd in small: for a first look, not for a report to stand on."""
+        part = msgspec.structs.replace(
+            self,
+            coupons=max(1, self.coupons // QUICK),
+            users=max(1, self.users // QUICK),
+            virtual_users=self.virtual_users // QUICK,
+            virtual_seconds=self.virtual_seconds / QUICK,
+        )
+        return (
+            part
+            if self.arrivals.shape != "burst"
+            else msgspec.structs.replace(part, connections=max(1, self.connections // QUICK))
+        )
+
+    def sized(self, per_second: float, seconds: float) -> "Scenario":
+        """Return a saturating scenario for an engine that issues about so much a second."""
+        users = round(min(USERS_MAX, max(USERS_MIN, per_second * seconds)))
+        return msgspec.structs.replace(self, users=users, coupons=users)
+
     @property
     def seconds(self) -> float:
         """How long the built-in generator takes to send everything."""
@@ -43,6 +69,7 @@ class Scenario(msgspec.Struct, frozen=True):
             arrivals=self.arrivals,
             engine=engine,
             connections=self.connections,
+            timeout_seconds=SATURATED_SECONDS if self.saturating else TIMEOUT_SECONDS,
         )
 
 
@@ -114,5 +141,25 @@ SCENARIOS = (
         virtual_users=1000,
         virtual_seconds=20,
     ),
+    Scenario(
+        "saturation",
+        "As many as the engine can issue: 256 people ask at any moment, a coupon for everybody.",
+        campaigns=1,
+        coupons=USERS_MAX,
+        users=USERS_MAX,
+        arrivals=_rate(200_000),
+        connections=256,
+        twice=0.0,
+        saturating=True,
+    ),
 )
-BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
+SMOKE = Scenario(
+    "smoke",
+    "Ten seconds of a small crowd: whether everything works, not how fast.",
+    campaigns=2,
+    coupons=500,
+    users=4500,
+    arrivals=_rate(500),
+    connections=128,
+)
+BY_NAME = {scenario.name: scenario for scenario in (*SCENARIOS, SMOKE)}

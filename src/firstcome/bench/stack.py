@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from firstcome.bench.tokens import Signer
 from firstcome.errors import FirstcomeError
-from firstcome.settings import AuthSettings
+from firstcome.settings import AuthSettings, Settings
 
 FIRSTCOME = (sys.executable, "-m", "firstcome")
 VERB_SECONDS = 150.0
@@ -146,6 +146,17 @@ class RunningStack:
         key = self.settings["console"]["operator_key"]
         headers = {"Authorization": f"Bearer {key}", "X_Operator": "tester"} | headers
         return self.ask(method, path, body=body, port="console", **headers)
+
+
+def settings_of(stack: RunningStack) -> Settings:
+    """Return the settings of a stack's own file and the defaults, environment left out."""
+    document = stack.settings
+    sections = {
+        name: field.annotation(**document.get(name, {}))
+        for name, field in Settings.model_fields.items()
+        if field.annotation is not None
+    }
+    return Settings.model_construct(**sections)
 
 
 @contextmanager

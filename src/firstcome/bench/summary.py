@@ -63,7 +63,7 @@ def summarise(
         http_accepted_ms=Spread.of(_latencies(answers, accepted=True)),
         http_refused_ms=Spread.of(_latencies(answers, accepted=False)),
         sent_late_ms=Spread.of(_late(answers)),
-        issued_ms=Spread.of(_asked_to_issued(asked, measured)),
+        issued_ms=Spread.of(asked_to_issued(asked, measured)),
         issued_by="commit" if measured.commit_times else "recorded_at",
         asked_per_second=_per_second(len(answers), _last_sent(answers)),
         accepted_per_second=_per_second(accepted, _last_accepted(answers)),
@@ -71,7 +71,7 @@ def summarise(
         final_after_seconds=round(max(0.0, max(final_at) - answered), 3) if final_at else None,
         cpu=_costs(measured.cpu_seconds, issued, len(answers)),
         generator_us_per_request=round(
-            measured.generator_seconds / max(1, sum(answers.tries)) * 1e6, 2
+            measured.generator.cpu_seconds / max(1, sum(answers.tries)) * 1e6, 2
         ),
         redis_bytes_per_user=_bytes_per_user(measured.redis_bytes, issued),
         steal_percent=measured.steal_percent,
@@ -123,7 +123,7 @@ def _last_accepted(answers: Answers) -> float:
     return max((done for code, done in served if code == REQUESTED), default=0.0)
 
 
-def _asked_to_issued(asked: Asked, measured: Measured) -> Iterator[float]:
+def asked_to_issued(asked: Asked, measured: Measured) -> Iterator[float]:
     """Yield the time from a user's scheduled request to the commit of his row."""
     asked_at: dict[str, float] = {}
     for user, scheduled in zip(asked.crowd.order(), measured.answers.scheduled, strict=True):

@@ -10,6 +10,7 @@ import sys
 import typer
 
 from firstcome.cli import (
+    bench,
     campaign,
     dead_letters,
     doctor,
@@ -38,6 +39,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(failpoints.app, name="failpoints")
 drill.app.add_typer(faults.app)
 app.add_typer(drill.app, name="drill")
+app.add_typer(bench.app, name="bench")
 app.command("migrate")(campaign.migrate)
 
 

@@ -14,9 +14,9 @@ from typing import Annotated
 import msgspec
 import typer
 
+from firstcome.bench.origin import Origin
 from firstcome.drill import consumer_pause, incident_en, incident_ko, outage_report, outages
 from firstcome.drill.incident_report import NAME, Facts, drawing
-from firstcome.drill.origin import Origin
 from firstcome.drill.stage import staged
 
 app = typer.Typer(no_args_is_help=True, help="Break a stack of its own on purpose.")

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from firstcome.bench.origin import Origin
 from firstcome.drill.chart import Panel, Series, chart
 from firstcome.drill.consumer_pause import Incident, Span
-from firstcome.drill.origin import Origin
 
 NAME = "incident-consumer-pause"
 FINAL_SECONDS = 120.0  # L3: everything final so soon after the end of a longer pause than 30 s

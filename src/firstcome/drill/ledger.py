@@ -7,7 +7,6 @@ It names no path and no host of the machine.
 """
 
 import re
-import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from firstcome.bench.origin import commit
 from firstcome.drill.history import IN_DOUBT
 from firstcome.drill.leg import Outcome
 from firstcome.drill.nemesis import Struck
@@ -168,18 +168,6 @@ def text(entry: Entry) -> str:
 def pathless(text: str) -> str:
     """Return a text with the last names of the paths in it only."""
     return PATH.sub(lambda match: match[1], text)
-
-
-def commit() -> str:
-    """Return the commit of the checkout that this runs from, or that there is none."""
-    asked = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return asked.stdout.strip() or "not from a checkout"
 
 
 def _reason(struck: Struck) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from firstcome.bench.environment import engines, machine
-from firstcome.bench.stack import RunningStack, started
+from firstcome.bench.stack import RunningStack, settings_of, started
 from firstcome.drill import crew, data, disturbances, endings, points, poison, waits
 from firstcome.drill.checker import Checker
 from firstcome.drill.eventually import NotSeen, eventually
@@ -33,7 +33,6 @@ from firstcome.drill.traffic import Traffic
 from firstcome.drill.waits import Window
 from firstcome.errors import FirstcomeError
 from firstcome.model import Engine
-from firstcome.settings import KafkaSettings, PostgresSettings, RedisSettings, Settings
 
 QUIET_SECONDS = 20.0
 FINAL_SECONDS = 150.0  # after the last fault, until everybody knows
@@ -262,12 +261,3 @@ def unanswered(heard: Iterable[Heard], struck: Iterable[Struck]) -> list[str]:
         and not any(fault.began < each.answered and fault.healed > each.invoked for fault in still)
     ]
     return [f"no answer: {each}" for each in late[:SHOWN_MAX]]
-
-
-def settings_of(stack: RunningStack) -> Settings:
-    """Return the settings that lead to a stack's engines."""
-    return Settings(
-        kafka=KafkaSettings(**stack.settings["kafka"]),
-        postgres=PostgresSettings(**stack.settings["postgres"]),
-        redis=RedisSettings(**stack.settings["redis"]),
-    )

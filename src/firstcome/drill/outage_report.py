@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from firstcome.bench.origin import Origin
 from firstcome.drill.incident_report import table
-from firstcome.drill.origin import Origin
 from firstcome.drill.outages import Outage
 
 INTRO = """

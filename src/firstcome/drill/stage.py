@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from firstcome.bench.stack import RunningStack, started
+from firstcome.bench.stack import RunningStack, settings_of, started
 from firstcome.drill.processes import Processes
 from firstcome.settings import Settings
 
@@ -36,14 +36,4 @@ def staged(say: Callable[[str], None] = print) -> Iterator[Stage]:
         tempfile.TemporaryDirectory(prefix="firstcome-drill-") as folder,
         started(Path(folder) / "stack") as stack,
     ):
-        yield Stage(stack, Processes(stack, say), settings_of(stack.settings))
-
-
-def settings_of(document: dict[str, Any]) -> Settings:
-    """Return the settings of a stack's own file and the defaults, environment left out."""
-    sections = {
-        name: field.annotation(**document.get(name, {}))
-        for name, field in Settings.model_fields.items()
-        if field.annotation is not None
-    }
-    return Settings.model_construct(**sections)
+        yield Stage(stack, Processes(stack, say), settings_of(stack))

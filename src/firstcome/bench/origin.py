@@ -18,13 +18,15 @@ class Origin(NamedTuple):
     environment: Mapping[str, str]
 
     @classmethod
-    def of(cls, settings: Settings, load_average: float) -> "Origin":
+    def of(cls, settings: Settings, load_average: float | None = None) -> "Origin":
         """Ask the checkout, the machine and the running engines.
 
         `load_average`: of the machine before the drill began, so what others did on it.
         """
         found = machine() | engines(settings) | {"kafka": _kafka()}
-        return cls(_commit(), found | {"load average before": f"{load_average:.1f}"})
+        if load_average is not None:
+            found["load average before"] = f"{load_average:.1f}"
+        return cls(commit(), found)
 
     def said(self) -> str:
         """Return it in one line."""
@@ -32,7 +34,7 @@ class Origin(NamedTuple):
         return f"commit {self.commit}. {environment}"
 
 
-def _commit() -> str:
+def commit() -> str:
     """Return the checkout's commit, marked where something differs from it; else the version."""
     done = subprocess.run(
         ["git", "describe", "--always", "--dirty"],

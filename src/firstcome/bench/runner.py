@@ -1,0 +1,151 @@
+"""Runs scenarios on a fresh stack of one engine, and measures everything about each.
+
+Generator, collectors and system share the machine: figures of different runs compare, they do
+not say what the system could do alone. A stack is warmed up before the first run that counts.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from firstcome.bench.arrivals import Arrivals
+from firstcome.bench.collect.answers import AnswersHeard
+from firstcome.bench.collect.claims import Claims
+from firstcome.bench.collect.collector import Collector
+from firstcome.bench.collect.database import Database
+from firstcome.bench.collect.gate import Redis
+from firstcome.bench.collect.machine import Machine
+from firstcome.bench.collect.samples import Sample
+from firstcome.bench.columns import Column
+from firstcome.bench.drop import Drop, Progress
+from firstcome.bench.figures import load_of, outcome_of
+from firstcome.bench.origin import Origin
+from firstcome.bench.run import Run
+from firstcome.bench.scenarios import Scenario
+from firstcome.bench.stack import RunningStack, settings_of, started
+from firstcome.bench.summary import summarise
+
+UP = ("--auth", "gateway", "--api", "1", "--recorders", "1", "--brokers", "1")
+# A broker's first seconds cost several times more: the virtual machine compiles its hot code.
+WARM_UP = Scenario(
+    "warm-up",
+    "Before the first run that counts.",
+    campaigns=1,
+    coupons=20_000,
+    users=20_000,
+    arrivals=Arrivals("rate", 5000.0, 5000.0),
+    connections=256,
+    twice=0.0,
+    saturating=True,
+)
+SATURATION_SECONDS = 8.0
+CALIBRATION_STEPS = 2_000_000
+
+
+class Runner:
+    """One stack and its column. Blocking; `fresh` makes one."""
+
+    def __init__(
+        self, stack: RunningStack, column: Column, watch: Callable[[Progress], None]
+    ) -> None:
+        self._stack = stack
+        self._column = column
+        self._watch = watch
+        self._settings = settings_of(stack)
+        self._origin = Origin.of(self._settings)
+        self._per_second = 0.0
+
+    def warm_up(self, share: float = 1.0) -> None:
+        """Let a first crowd through, whose figures only say how large others have to be."""
+        size = 4 if self._column.engine == "direct" else 1
+        users = max(1, round(WARM_UP.users * share / size))
+        scenario = msgspec.structs.replace(WARM_UP, users=users, coupons=users)
+        self._per_second = self.run(scenario, 1, 0).outcome.persisted_per_second or 0.0
+
+    def run(
+        self,
+        scenario: Scenario,
+        seed: int,
+        repetition: int,
+        put: Callable[[Sample], None] = lambda sample: None,
+    ) -> Run:
+        """Run one scenario with the built-in generator. Raises what a drop raises."""
+        if scenario.saturating and self._per_second:
+            scenario = scenario.sized(self._per_second, SATURATION_SECONDS)
+        asked = scenario.asked(self._column.engine, seed)
+        at, calibration = datetime.now(UTC), calibration_ms()
+        heard = AnswersHeard()
+
+        def watch(progress: Progress) -> None:
+            heard.note(progress)
+            self._watch(progress)
+
+        drop = Drop(self._settings, asked, self.processes, watch)
+        sources = (
+            heard,
+            Claims(self._settings, self._column.engine, lambda: drop.campaign_ids),
+            Machine(self.processes),
+            Database(self._settings.postgres),
+            Redis(self._settings.redis),
+        )
+        with Collector(sources, put) as collector:
+            measured = drop.run()
+        report = summarise(asked, self._settings.auth.mode, measured, {})
+        return Run(
+            at=f"{at:%Y-%m-%d %H:%M:%S}",
+            commit=self._origin.commit,
+            environment=dict(self._origin.environment),
+            setup=self._setup(scenario),
+            engine=self._column.name,
+            scenario=scenario.name,
+            seed=seed,
+            repetition=repetition,
+            load=load_of(asked, measured),
+            outcome=outcome_of(asked, measured, report),
+            calibration_ms=calibration,
+            steal_percent=report.steal_percent,
+            others_percent=report.others_percent,
+            samples=[each for each in collector.samples if each.at >= measured.started_at - 1],
+            notes=report.notes,
+        )
+
+    def processes(self) -> Mapping[str, Sequence[int]]:
+        """Return the process ids of the stack by role."""
+        roles: dict[str, list[int]] = {}
+        for process in self._stack.processes():
+            if process["pid"]:
+                roles.setdefault(process["role"], []).append(process["pid"])
+        return roles
+
+    def _setup(self, scenario: Scenario) -> dict[str, str]:
+        """Return what has to be equal in runs that are compared."""
+        figures = msgspec.to_builtins(scenario)
+        if scenario.saturating:
+            # An engine that issues less is asked for less: both are asked for as long.
+            del figures["users"], figures["coupons"]
+        return {
+            "stack": " ".join(UP),
+            "scenario": msgspec.json.encode(figures, order="sorted").decode(),
+        }
+
+
+@contextmanager
+def fresh(column: Column, watch: Callable[[Progress], None]) -> Iterator[Runner]:
+    """Start a stack for a column, lend its runner, and remove it with all its data."""
+    with tempfile.TemporaryDirectory(prefix="firstcome-bench-") as folder:
+        watch(Progress(f"starting a stack for {column.name}"))
+        with started(Path(folder) / "stack", *UP, **column.settings) as stack:
+            yield Runner(stack, column, watch)
+
+
+def calibration_ms() -> float:
+    """Return how long a fixed piece of work takes on one core just now, in milliseconds."""
+    began, total = time.perf_counter(), 0
+    for step in range(CALIBRATION_STEPS):
+        total += step
+    return round((time.perf_counter() - began) * 1000, 1)

@@ -1,0 +1,23 @@
+-- What is looked at each second while a run is measured. Reads only.
+--
+-- pg_stat_database  counters of our database since the server's start
+-- pg_stat_activity  one row a session; `backend_type` keeps the server's own processes out
+-- %(ids)s           an array of campaign numbers
+
+-- name: counters
+SELECT xact_commit, xact_rollback, deadlocks,
+    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+FROM pg_stat_database WHERE datname = current_database()
+
+-- name: sessions
+SELECT coalesce(state, 'unknown'), count(*), count(*) FILTER (WHERE wait_event_type = 'Lock')
+FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+GROUP BY 1
+
+-- name: campaigns
+-- The highest recorded position of each campaign, one step down the primary key.
+SELECT c.campaign_id, c.epoch, c.engine,
+    coalesce((SELECT max(position) FROM issuances AS i WHERE i.campaign_id = c.campaign_id), 0)
+FROM campaigns AS c
+WHERE c.campaign_id = ANY (%(ids)s::bigint[])
