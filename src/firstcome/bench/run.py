@@ -114,6 +114,22 @@ class Run(msgspec.Struct, frozen=True):
         return sum(self.outcome.cpu_seconds.values()) / self.outcome.issued * 1e6
 
 
+class Loss(msgspec.Struct, frozen=True):
+    """What it cost that Redis lost its machine in mid-drop: see `firstcome drill redis-forgets`."""
+
+    engine: str
+    fsync: str  # Redis' appendfsync: everysec or always
+    recorders: str  # "working", or "standing still" so that nothing had its row yet
+    seed: int
+    rate: float  # requests a second
+    promised: int  # users who were told yes, before and after
+    lost: int  # of them, whoever ended without a coupon
+    moved: int  # who ended with another position than he was told
+    resumed_seconds: float | None  # from the kill to the next yes
+    evidence: str
+    broken: list[str]  # laws that did not hold, beside the promises that are counted
+
+
 class Comparison(msgspec.Struct, frozen=True):
     """All runs of one comparison, in the order in which they ran."""
 
@@ -123,3 +139,4 @@ class Comparison(msgspec.Struct, frozen=True):
     quick: bool
     repetitions: int
     runs: list[Run]
+    losses: list[Loss] = []

@@ -15,7 +15,16 @@ import msgspec
 import typer
 
 from firstcome.bench.origin import Origin
-from firstcome.drill import consumer_pause, incident_en, incident_ko, outage_report, outages
+from firstcome.bench.run import Loss
+from firstcome.drill import (
+    consumer_pause,
+    forgetting,
+    forgetting_report,
+    incident_en,
+    incident_ko,
+    outage_report,
+    outages,
+)
 from firstcome.drill.incident_report import NAME, Facts, drawing
 from firstcome.drill.stage import staged
 
@@ -91,6 +100,28 @@ def lose_engines(seed: Seed = None, folder: Folder = Path(), as_json: AsJson = F
     _tell(f"written: {folder}/outages-{day}.md")
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n" if as_json else page)
     raise typer.Exit(0 if all(outage.held for outage in found) else 1)
+
+
+@app.command("redis-forgets")
+def forget_in_redis(seed: Seed = None, folder: Folder = Path(), as_json: AsJson = False) -> None:
+    """Let Redis lose its machine in mid-drop, and count what it costs. About 6 minutes.
+
+    Writes redis-forgets-<date>.md. Exit code 1 when an engine lost more than it says it may.
+    """
+    seed = _seed(seed)
+    load_average = os.getloadavg()[0]
+    losses: list[Loss] = []
+    for case in forgetting.CASES:
+        with staged(_tell) as stage:
+            losses.append(forgetting.forget(stage, case, seed, _tell))
+            origin = Origin.of(stage.settings, load_average)
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    page = forgetting_report.page(day, losses, origin)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"redis-forgets-{day}.md").write_text(page, encoding="utf-8")
+    _tell(f"written: {folder}/redis-forgets-{day}.md")
+    sys.stdout.write(msgspec.json.encode(losses).decode() + "\n" if as_json else page)
+    raise typer.Exit(0 if all(map(forgetting_report.as_said, losses)) else 1)
 
 
 def _seed(asked: int | None) -> int:
