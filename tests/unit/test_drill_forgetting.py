@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from seen import rehearsed, steady
 
+from firstcome.bench.crowd import Crowd, user_id
 from firstcome.bench.run import Loss
 from firstcome.bench.truth import Offer, Row
 from firstcome.drill.forgetting import CASES, UnsyncedEnd, loss
@@ -38,11 +39,13 @@ def test_nothing_is_cut_where_answers_wait_for_the_disk(tmp_path: Path) -> None:
 
 def test_loss_is_counted_by_who_was_told_and_what_he_holds() -> None:
     seen = rehearsed(steady(0, 10), seconds=10.0)
+    order = Crowd(100, 1, seed=seen.load.seed).order()
+    [offer] = seen.offers
+    rows = [row._replace(user_id=user_id(order[row.position - 1])) for row in offer.rows]
+    seen.offers = [Offer(1, 200, rows)]
     nobody = loss(seen, CASES[0], 5.0, "killed")
     assert (nobody.promised, nobody.lost, nobody.moved) == (100, 0, 0)
     assert nobody.resumed_seconds == pytest.approx(0.1, abs=0.05)
-    [offer] = seen.offers
-    rows = list(offer.rows)
     moved = Row(101, rows[7].user_id, "ISSUED", rows[7].final_at)
     cancelled = Row(9, rows[8].user_id, "CANCELLED", rows[8].final_at)
     seen.offers = [Offer(1, 200, [*rows[:7], moved, cancelled, *rows[10:]])]
@@ -51,9 +54,9 @@ def test_loss_is_counted_by_who_was_told_and_what_he_holds() -> None:
 
 
 def test_only_queue_on_everysec_may_lose_and_no_more_than_it_says() -> None:
-    fine = Loss("queue", "everysec", "working", 1, 1000.0, 9000, 1200, 800, 2.0, "killed", ["L2"])
+    fine = Loss("queue", "everysec", "working", 1, 1000.0, 9000, 2000, 0, 2.0, "killed", ["L2"])
     assert as_said(fine)
-    assert not as_said(msgspec.structs.replace(fine, lost=1201))
+    assert not as_said(msgspec.structs.replace(fine, lost=2001))
     for engine, fsync in (("queue", "always"), ("kafka", "everysec")):
         other = msgspec.structs.replace(
             fine, engine=engine, fsync=fsync, lost=0, moved=0, broken=[]

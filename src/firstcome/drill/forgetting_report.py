@@ -38,7 +38,7 @@ def page(day: str, losses: Sequence[Loss], origin: Origin) -> str:
                 f"{losses[0].rate:,.0f} requests a second, seed {losses[0].seed}. "
                 f"Measured at {origin.said()}.",
                 table(heads, rows),
-                "Lost: told yes, and no coupon. Moved: a coupon, at another position than was told.",
+                "Lost: told yes, and no coupon. Moved: a coupon, but another position than told.",
                 "\n".join(f"- {each.engine}, {each.fsync}: {each.evidence}." for each in losses),
                 *(f"**{verdict(each)}**" for each in losses if not as_said(each)),
             ]
