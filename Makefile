@@ -81,7 +81,7 @@ outages: $(READY) ## Kafka away, PostgreSQL away, Redis wiped, by default settin
 format: $(READY) ## let ruff format and fix
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
 
-docs: $(READY) ## write the generated pages of docs/ anew
+docs: $(READY) ## write the generated pages and dashboards anew
 	@$(BIN)/python -m tests.upkeep.generate
 
 lock: $(READY) ## pin every package anew, with hashes
