@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,8 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from tests.upkeep.panels import ENGINE, PREFIX, RUN, SCENARIO, Panel, Query, rows
+from tests.upkeep.k6_panels import K6
+from tests.upkeep.panels import ENGINE, OURS, PREFIX, RUN, SCENARIO, Panel, Query
 
 FOLDER = Path(__file__).parents[2] / "deploy/grafana"
 WIDTH, HEIGHT = 24, 8  # of Grafana's grid
@@ -115,13 +116,21 @@ def _text(name: str, kind: Kind) -> str:
     for variable in _variables(kind, source):
         built = built.with_variable(variable)
     number = itertools.count(1)
-    for title, panels in rows():
+    for title, panels in _rows():
         built = built.with_row(dashboard.Row(title).id(next(number)))
         for panel in panels:
             chart = _chart(panel, kind, source).id(next(number))
             built = built.with_panel(chart.span(WIDTH // min(3, len(panels))))
     document: Any = built.build()
     return json.dumps(document, cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
+
+
+def _rows() -> Iterator[tuple[str, list[Panel]]]:
+    """Return the rows of the dashboards with their panels, from top to bottom."""
+    for title, panels in OURS.items():
+        yield title, [ours.panel() for ours in panels]
+        if title == "The crowd":
+            yield "k6", list(K6)
 
 
 def _variables(kind: Kind, source: DataSourceRef) -> list[dashboard.QueryVariable]:
