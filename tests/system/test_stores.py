@@ -44,12 +44,13 @@ export default function () { http.get(__ENV.TARGET, { tags: { name: 'target' } }
 @pytest.fixture(scope="module")
 def binaries() -> None:
     """Both servers, as Debian packages them."""
-    for binary, package in (("prometheus", "prometheus"), ("influxd", "influxdb")):
-        if shutil.which(binary) is None:
-            pytest.fail(
-                f"{binary} is missing, so nothing shows that samples reach it: "
-                f"apt-get install --no-install-recommends {package}"
-            )
+    packages = {"prometheus": "prometheus", "influxd": "influxdb"}
+    missing = [package for binary, package in packages.items() if shutil.which(binary) is None]
+    if missing:
+        pytest.fail(
+            "nothing shows that samples reach a store: "
+            f"apt-get install --no-install-recommends {' '.join(missing)}"
+        )
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,22 @@ def test_store_that_comes_back_gets_what_still_waits_and_the_oldest_are_dropped(
     ]
 
 
+def test_samples_that_did_not_arrive_come_before_those_that_came_meanwhile() -> None:
+    shelf = Shelf()
+    shelf.open.clear()
+    shelf.trouble = Unavailable("no answer")
+    with feeding(shelf) as feed:
+        feed.put(sample(0))
+        eventually("it is on its way", lambda: shelf.calls == 1, seconds=5)
+        feed.put(sample(1))
+        feed.put(sample(2))
+        shelf.open.set()
+        eventually("it was tried again", lambda: shelf.calls > 1, seconds=5)
+        shelf.trouble = None
+    assert shelf.kept == [0.0, 1.0, 2.0]
+    assert feed.notes() == []
+
+
 def test_store_that_refuses_is_not_asked_the_same_again() -> None:
     shelf = Shelf()
     shelf.trouble = Refused("HTTP 400: out of order")

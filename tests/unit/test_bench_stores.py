@@ -1,6 +1,8 @@
 """What stores are sent: the bytes of remote write and of line protocol, and where they go."""
 
+import socket
 import struct
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -10,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import cramjam
 import pytest
 
+from firstcome.bench.collect import endpoint
 from firstcome.bench.collect.influx import InfluxStore, lines
 from firstcome.bench.collect.prometheus import PrometheusStore, write_request
 from firstcome.bench.collect.samples import Sample
@@ -240,6 +243,16 @@ def test_store_that_is_not_there_is_unavailable(server: Server) -> None:
     server.close()
     with pytest.raises(Unavailable, match="no answer"):
         PrometheusStore(f"http://{server.address}").write(LABELS, SAMPLES)
+
+
+def test_store_that_takes_no_notice_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "TIMEOUT_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = PrometheusStore(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match="timed out"):
+            store.write(LABELS, SAMPLES)
+    assert time.monotonic() - began < 2
 
 
 def test_stores_are_those_that_were_named() -> None:
