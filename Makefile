@@ -69,7 +69,7 @@ faults: $(READY) ## 15 minutes of faults over one stack, judged; added to docs/r
 faults-selftest: $(READY) ## plant bugs into stacks; the fault harness must catch each; SEED= repeats
 	@$(BIN)/python -m tests.faults.plants.selftest $(if $(SEED),--seed $(SEED)) --report docs/reports/selftest.md
 
-test-system: $(READY) ## faults that need root and strace: disks, fsync, clocks; under 5 minutes
+test-system: $(READY) ## disks, fsync, clocks, stores: needs root, strace, prometheus, influxdb; under 5 minutes
 	@FIRSTCOME_SEED=$(SEED) $(PYTEST) -q tests/system
 
 bench: $(READY) ## the speed table of the README; about 20 minutes
@@ -81,7 +81,7 @@ outages: $(READY) ## Kafka away, PostgreSQL away, Redis wiped, by default settin
 format: $(READY) ## let ruff format and fix
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
 
-docs: $(READY) ## write the generated pages of docs/ anew
+docs: $(READY) ## write the generated pages and dashboards anew
 	@$(BIN)/python -m tests.upkeep.generate
 
 lock: $(READY) ## pin every package anew, with hashes

@@ -1,4 +1,4 @@
-"""Writes the generated pages of docs/: the settings and the command line, from the code itself.
+"""Writes what is generated: pages of docs/ from the code itself, dashboards from the metrics.
 
 `python -m tests.upkeep.generate`, or `make docs`. A test compares each page with what this
 would write, so a page cannot fall behind its source.
@@ -20,6 +20,7 @@ from firstcome import failpoints
 from firstcome.cli import command
 from firstcome.eventlog import consumer, kafka
 from firstcome.settings import KafkaSettings, Settings
+from tests.upkeep.dashboards import dashboards
 
 ROOT = Path(__file__).parents[2]
 HEAD = "<!-- Written by `make docs`. Do not edit. -->\n"
@@ -70,11 +71,12 @@ REASONS = {
 
 @cache
 def pages() -> dict[Path, str]:
-    """Return every generated page."""
+    """Return every generated page and dashboard."""
     return {
         ROOT / "docs/settings.md": settings_page(),
         ROOT / "docs/cli.md": cli_page(),
         ROOT / "docs/failpoints.md": failpoints_page(),
+        **dashboards(),
     }
 
 

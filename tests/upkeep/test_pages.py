@@ -84,7 +84,7 @@ def test_both_readmes_have_the_same_commands() -> None:
 
 def test_links_between_pages_lead_somewhere() -> None:
     broken = []
-    for page in (*ROOT.glob("*.md"), *DOCS.rglob("*.md")):
+    for page in (*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("deploy/**/*.md")):
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if "://" not in target and not (page.parent / target).exists():
                 broken.append(f"{page.relative_to(ROOT)} -> {target}")
