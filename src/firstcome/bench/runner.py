@@ -7,7 +7,7 @@ not say what the system could do alone. A stack is warmed up before the first ru
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,9 +18,10 @@ from firstcome.bench.collect.answers import AnswersHeard
 from firstcome.bench.collect.claims import Claims
 from firstcome.bench.collect.collector import Collector
 from firstcome.bench.collect.database import Database
+from firstcome.bench.collect.feed import Feed
 from firstcome.bench.collect.gate import Redis
 from firstcome.bench.collect.machine import Machine
-from firstcome.bench.collect.samples import Sample
+from firstcome.bench.collect.stores import Store
 from firstcome.bench.columns import Column
 from firstcome.bench.drop import Drop, Progress
 from firstcome.bench.figures import load_of, outcome_of
@@ -72,9 +73,12 @@ class Runner:
         scenario: Scenario,
         seed: int,
         repetition: int,
-        put: Callable[[Sample], None] = lambda sample: None,
+        stores: Sequence[Store] = (),
     ) -> Run:
-        """Run one scenario with the built-in generator. Raises what a drop raises."""
+        """Run one scenario with the built-in generator. Raises what a drop raises.
+
+        `stores` get every sample at once; one that is away is named in the run's notes.
+        """
         if scenario.saturating and self._per_second:
             scenario = scenario.sized(self._per_second, SATURATION_SECONDS)
         asked = scenario.asked(self._column.engine, seed)
@@ -93,7 +97,8 @@ class Runner:
             Database(self._settings.postgres),
             Redis(self._settings.redis),
         )
-        with Collector(sources, put) as collector:
+        feed = Feed(stores, labels(at, self._column, scenario))
+        with closing(feed), Collector(sources, feed.put) as collector:
             measured = drop.run()
         report = summarise(asked, self._settings.auth.mode, measured, {})
         return Run(
@@ -111,7 +116,7 @@ class Runner:
             steal_percent=report.steal_percent,
             others_percent=report.others_percent,
             samples=[each for each in collector.samples if each.at >= measured.started_at - 1],
-            notes=report.notes,
+            notes=[*report.notes, *feed.notes()],
         )
 
     def processes(self) -> Mapping[str, Sequence[int]]:
@@ -132,6 +137,15 @@ class Runner:
             "stack": " ".join(UP),
             "scenario": msgspec.json.encode(figures, order="sorted").decode(),
         }
+
+
+def labels(at: datetime, column: Column, scenario: Scenario) -> dict[str, str]:
+    """Return what a run's series are known by; names of runs sort by time."""
+    return {
+        "run": f"{at:%Y%m%d-%H%M%S}-{column.name}-{scenario.name}",
+        "engine": column.name,
+        "scenario": scenario.name,
+    }
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from firstcome.bench.collect.stores import stores_of
 from firstcome.bench.columns import BY_NAME as COLUMN
 from firstcome.bench.compare.comparing import Course, compare
 from firstcome.bench.history import History, Trend, trends
@@ -29,17 +30,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 HistoryFile = Annotated[
     Path, typer.Option("--history", help="File of all runs, one a line.", dir_okay=False)
 ]
+PrometheusUrl = Annotated[
+    str | None, typer.Option("--prometheus", help="Send samples to this server as they are taken.")
+]
+InfluxUrl = Annotated[
+    str | None, typer.Option("--influx", help="Send samples to URL/DATABASE (InfluxDB 1).")
+]
 HISTORY = Path("bench-history.jsonl")
 SEED_MAX = 1_000_000
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0913 - one argument an option
     engine: Annotated[str, typer.Option(help=f"One of {', '.join(COLUMN)}.")] = "kafka",
     scenario: Annotated[str, typer.Option(help=f"One of {', '.join(SCENARIO)}.")] = "smoke",
     quick: Annotated[bool, typer.Option("--quick", help="A tenth of the crowd.")] = False,
     seed: Seed = None,
     history: HistoryFile = HISTORY,
+    prometheus: PrometheusUrl = None,
+    influx: InfluxUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Run one scenario against one engine; add the run to the history.
@@ -50,16 +59,17 @@ def run(
     chosen = SCENARIO[_known(scenario, list(SCENARIO), "--scenario")]
     if quick:
         chosen = chosen.shortened()
+    stores = stores_of(prometheus, influx)
     with watching(Console(stderr=True)) as watch, fresh(column, watch) as runner:
         runner.warm_up(0.25 if quick or chosen.name == "smoke" else 1.0)
-        found = runner.run(chosen, _seed(seed), 1)
+        found = runner.run(chosen, _seed(seed), 1, stores)
     History(history).append(found)
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n" if as_json else said(found))
     raise typer.Exit(0 if found.outcome.held else 1)
 
 
 @app.command("compare")
-def compare_engines(
+def compare_engines(  # noqa: PLR0913 - one argument an option
     quick: Annotated[bool, typer.Option("--quick", help="Small crowds, under 10 minutes.")] = False,
     repetitions: Annotated[
         int, typer.Option(min=3, max=50, help="Stacks of each engine; 3 at least.")
@@ -67,19 +77,21 @@ def compare_engines(
     folder: Annotated[Path, typer.Option(help="Where the report goes.", file_okay=False)] = Path(),
     seed: Seed = None,
     history: HistoryFile = HISTORY,
+    prometheus: PrometheusUrl = None,
+    influx: InfluxUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Run every engine in turn, and write the report. Exit code 1 when a law did not hold."""
     number = _seed(seed)
     course = Course.quick_one(number) if quick else Course.full_one(number, repetitions)
-    past = History(history)
+    past, stores = History(history), stores_of(prometheus, influx)
 
     def ended(found: Run) -> None:
         past.append(found)
         sys.stderr.write(said(found))
 
     with watching(Console(stderr=True)) as watch:
-        comparison = compare(course, watch, ended)
+        comparison = compare(course, watch, stores, ended)
     folder.mkdir(parents=True, exist_ok=True)
     sys.stderr.write(f"seed {number}\n")
     if as_json:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from firstcome.bench.collect.stores import Store
 from firstcome.bench.columns import BY_NAME as COLUMN
 from firstcome.bench.columns import COLUMNS, Column
 from firstcome.bench.drop import Progress
@@ -44,11 +45,12 @@ class Course(NamedTuple):
 def compare(
     course: Course,
     watch: Callable[[Progress], None],
+    stores: Sequence[Store] = (),
     ended: Callable[[Run], None] = lambda run: None,
 ) -> Comparison:
     """Run the whole course; `ended` hears of every run at once. Raises Refused, Unavailable."""
     runs: list[Run] = []
-    for run in _runs(course, watch):
+    for run in _runs(course, watch, stores):
         runs.append(run)
         ended(run)
     check_comparable(runs)
@@ -62,13 +64,15 @@ def compare(
     )
 
 
-def _runs(course: Course, watch: Callable[[Progress], None]) -> Iterator[Run]:
+def _runs(
+    course: Course, watch: Callable[[Progress], None], stores: Sequence[Store]
+) -> Iterator[Run]:
     for repetition in range(1, course.repetitions + 1):
         for column in turned(course.columns, repetition - 1):
             with fresh(column, watch) as runner:
                 runner.warm_up(0.25 if course.quick else 1.0)
                 for scenario in course.scenarios:
-                    yield runner.run(scenario, course.seed + repetition, repetition)
+                    yield runner.run(scenario, course.seed + repetition, repetition, stores)
 
 
 def turned(columns: Sequence[Column], by: int) -> list[Column]:
