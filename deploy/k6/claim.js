@@ -2,22 +2,24 @@
 //
 // One iteration is one user of the crowd. He claims a coupon of his campaign, some at two places
 // at the same time, waits a while and goes. Nobody asks again after a 429 or a 503: the built-in
-// generator does that.
+// generator does that. Only when a kept connection breaks does k6's HTTP client itself send a
+// request with an Idempotency-Key once more; that counts as one.
 //
 // Environment (what a scenario does not set itself has the default in brackets):
-//   BASE_URL       http://127.0.0.1:<port> of the public port; loopback only
-//   CAMPAIGN_IDS   numbers, separated by commas; user n wants the (n mod how many)-th
-//   USERS          distinct users; when all have asked, nobody asks any more
-//   VIRTUAL_USERS  how many ask at the same time
-//   SECONDS        how long
-//   RATE           users a second, where the scenario is one of a constant rate
-//   TWICE, KEYED   shares of the users who ask two times at once [0.1]; with an Idempotency-Key [0.5]
-//   THINK_SECONDS  from a user's last answer to the next user [1]
-//   SEED           who asks twice, who has a key, in which order they come [1]
-//   OPENS_AT       seconds since 1970: nobody asks before
-//   TOKENS         file with a JSON array of signed tokens, user 0 first; none: header X-User-Id
-//   SUMMARY        file for the end's summary as JSON; none: k6 prints its own
-//   PROMISES       1: a console line for each user who was promised a coupon
+//   BASE_URL         http://127.0.0.1:<port> of the public port; loopback only
+//   CAMPAIGN_IDS     numbers, separated by commas; user n wants the (n mod how many)-th
+//   USERS            distinct users; when all have asked, nobody asks any more
+//   VIRTUAL_USERS    how many ask at the same time
+//   VIRTUAL_SECONDS  how long
+//   RATE             users a second, where the scenario is one of a constant rate
+//   TWICE            share of the users who ask two times at once [0.1]
+//   KEYED            share with an Idempotency-Key [0.5]
+//   THINK_SECONDS    from a user's last answer to the next user [1]
+//   SEED             who asks twice, who has a key, in which order they come [1]
+//   OPENS_AT         seconds since 1970: nobody asks before
+//   TOKENS           file with a JSON array of signed tokens, user 0 first; none: X-User-Id
+//   SUMMARY          file for the end's summary as JSON; none: k6 prints its own
+//   PROMISES         1: a console line for each user who was promised a coupon
 //
 // Metrics, beside k6's own:
 //   served, refused, overloaded, faults   every answer is counted in one of them
@@ -65,8 +67,8 @@ const durations = {
 const users = new Counter('users');
 const accepted = new Counter('accepted');
 const replayed = new Counter('replayed');
-const clock = new Gauge('clock', true);
-const acceptedClock = new Gauge('accepted_clock', true);
+const clock = new Gauge('clock');
+const acceptedClock = new Gauge('accepted_clock');
 
 const tokens = __ENV.TOKENS
   ? new SharedArray('tokens', () => JSON.parse(open(__ENV.TOKENS)))
@@ -82,7 +84,7 @@ export function figuresOf(scenario) {
     campaignIds: (__ENV.CAMPAIGN_IDS || '').split(',').filter((id) => id),
     users: number('USERS', scenario.users),
     virtualUsers: number('VIRTUAL_USERS', scenario.virtualUsers),
-    seconds: number('SECONDS', scenario.seconds),
+    seconds: number('VIRTUAL_SECONDS', scenario.seconds),
     rate: number('RATE', scenario.rate),
     twice: number('TWICE', scenario.twice === undefined ? 0.1 : scenario.twice),
     keyed: number('KEYED', 0.5),

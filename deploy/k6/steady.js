@@ -8,7 +8,7 @@ const figures = figuresOf({ users: 12000, virtualUsers: 400, seconds: 30, rate: 
 
 export const options = optionsOf('steady', {
   executor: 'constant-arrival-rate',
-  rate: figures.rate,
+  rate: Math.round(figures.rate), // k6 takes whole numbers only
   timeUnit: '1s',
   duration: `${figures.seconds}s`,
   preAllocatedVUs: figures.virtualUsers,

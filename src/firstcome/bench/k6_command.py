@@ -102,7 +102,7 @@ def environment(
         "CAMPAIGN_IDS": ",".join(str(campaign_id) for campaign_id in asks.campaign_ids),
         "USERS": scenario.users,
         "VIRTUAL_USERS": scenario.virtual_users,
-        "SECONDS": f"{scenario.virtual_seconds:g}",
+        "VIRTUAL_SECONDS": f"{scenario.virtual_seconds:g}",
         "RATE": f"{scenario.arrivals.rate_first:g}",
         "TWICE": scenario.twice,
         "KEYED": scenario.keyed,

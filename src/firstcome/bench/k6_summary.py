@@ -47,7 +47,6 @@ class Heard(msgspec.Struct, frozen=True):
 
 class _Values(msgspec.Struct, frozen=True):
     count: float = 0
-    fails: float = 0
     avg: float | None = None
     min: float | None = None
     med: float | None = None
