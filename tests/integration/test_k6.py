@@ -181,20 +181,21 @@ def test_k6_counts_every_answer_as_what_it_means(teller: ThreadingHTTPServer) ->
 
 def test_k6_lets_each_user_of_the_crowd_ask_for_his_campaign(teller: ThreadingHTTPServer) -> None:
     Teller.answers = ANSWERS[:1]
-    scenario = small("spike", 401, 5, 10, twice=0.25, keyed=0.5, campaigns=2)
+    # 150 users of each campaign: a number at which an order of careless strides meets some twice.
+    scenario = small("spike", 301, 5, 10, twice=0.25, keyed=0.5, campaigns=2)
     heard = k6_of(teller).run(scenario, [7, 8], seed=3)
     times = Counter(user for _, user, _ in Teller.asked)
-    assert set(times) == {f"u{user:08d}" for user in range(401)}
+    assert set(times) == {f"u{user:08d}" for user in range(301)}
     assert heard.load.requests == len(Teller.asked)
-    assert 70 < sum(asked == 2 for asked in times.values()) < 130
+    assert 50 < sum(asked == 2 for asked in times.values()) < 100
     for path, user, key in Teller.asked:
         assert path == f"/v1/campaigns/{7 + int(user[1:]) % 2}/issuances"
         assert key in (None, f"drop-3-{int(user[1:])}")
     keyed = {user for _, user, key in Teller.asked if key}
-    assert 160 < len(keyed) < 240
+    assert 120 < len(keyed) < 180
     # Whoever asked twice without a key was promised a coupon twice, which no user may be.
     assert any("threshold checks" in note for note in heard.notes)
-    assert heard.accepted == 401
+    assert heard.accepted == 301
 
 
 def test_k6_asks_nobody_before_the_opening_second(teller: ThreadingHTTPServer) -> None:
@@ -226,15 +227,19 @@ def test_k6_ends_when_its_caller_is_interrupted(teller: ThreadingHTTPServer) -> 
     def interrupt(counts: Counts) -> None:
         raise KeyboardInterrupt
 
+    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         k6_of(teller).run(small("sold-out", 500, 2, 60), [7], seed=1, watch=interrupt)
     assert running() == []
+    assert time.monotonic() - began < 30  # not when its minute is over
 
 
 def test_k6_that_does_not_end_is_stopped(
     teller: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(k6, "END_SECONDS", -62.5)
+    began = time.monotonic()
     with pytest.raises(Unavailable, match="did not end within"):
         k6_of(teller).run(small("sold-out", 500, 2, 60), [7], seed=1)
     assert running() == []
+    assert time.monotonic() - began < 30
