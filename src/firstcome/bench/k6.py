@@ -78,8 +78,9 @@ class K6:
     ) -> Heard:
         """Let the crowd ask; nobody before `opens_at` (seconds since 1970).
 
-        `watch` is told about once a second what has been answered so far. Takes the scenario's
-        `virtual_seconds`, and at most END_SECONDS more; k6 has ended when this returns or raises.
+        `watch` is told about once a second what has been answered so far. Takes `ready_seconds`,
+        then the scenario's `virtual_seconds`, and at most END_SECONDS more; k6 has ended when
+        this returns or raises.
         Raises Refused for a scenario that k6 has no script for, Unavailable when k6 fails.
         """
         script(scenario)
