@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from firstcome import postgres
 from firstcome.bench.answers import DOUBTED, REQUESTED, Answers
 from firstcome.bench.plan import Asked
+from firstcome.bench.report import LawHeld
 from firstcome.bench.truth import Offer, Row
+from firstcome.laws import Laws
 from firstcome.model import CampaignId
-from firstcome.settings import PostgresSettings
+from firstcome.settings import PostgresSettings, Settings
 
 # A million rows take seconds to read; nobody waits for them meanwhile.
 _READING = postgres.Timeouts(statement_seconds=120, transaction_seconds=240)
@@ -25,6 +27,20 @@ def session(settings: PostgresSettings) -> Iterator[postgres.Connection]:
     with postgres.connect(settings, name="firstcome-drop", timeouts=_READING) as database:
         database.autocommit = True
         yield database
+
+
+def laws_held(settings: Settings, campaign_ids: Sequence[CampaignId]) -> list[LawHeld]:
+    """Check every law of these campaigns. Raises Unavailable."""
+    return [
+        LawHeld(
+            result.law,
+            result.title,
+            result.held,
+            result.violations_count,
+            [violation.detail for violation in result.violations[:20]],
+        )
+        for result in Laws(settings).check([int(campaign_id) for campaign_id in campaign_ids])
+    ]
 
 
 def promised(order: Sequence[int], answers: Answers) -> set[int]:

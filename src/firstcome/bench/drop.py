@@ -8,24 +8,22 @@ others may be asked too; their load is then part of the figures.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 
 from firstcome import postgres
-from firstcome.bench.aftermath import Aftermath, session
+from firstcome.bench.aftermath import Aftermath, laws_held, session
 from firstcome.bench.answers import Answers
 from firstcome.bench.generators import Generators
 from firstcome.bench.measure import CpuTimes, MachineTimes, journals_empty, used_memory
+from firstcome.bench.offering import offer
 from firstcome.bench.plan import Asked, Plan, Said, check_loopback
 from firstcome.bench.report import LawHeld
 from firstcome.bench.shopfront import Shopfront
 from firstcome.bench.tokens import Signer
 from firstcome.bench.truth import Offer
-from firstcome.campaigns import Campaigns
 from firstcome.gate.session import GateSession
-from firstcome.laws import Laws
 from firstcome.model import CampaignId, Engine
 from firstcome.settings import Settings
 
@@ -94,7 +92,7 @@ class Drop:
         signer = Signer.of(self._settings.auth)
         shopfront = Shopfront(host, api.port, signer)
         opens_at = self._opening()
-        campaign_ids = self.campaign_ids = self._create(opens_at)
+        campaign_ids = self.campaign_ids = offer(self._settings, self._asked, opens_at)
         self._watch(Progress("waiting for the campaigns to open"))
         for campaign_id in campaign_ids:
             shopfront.wait_open(campaign_id)
@@ -121,20 +119,6 @@ class Drop:
             return None
         ahead = 5.0 + self._asked.crowd.users * 20e-6 + self._asked.connections * 1e-3
         return float(int(time.time() + ahead))
-
-    def _create(self, opens_at: float | None) -> list[CampaignId]:
-        campaigns = Campaigns(lambda: postgres.connect(self._settings.postgres))
-        return [
-            campaigns.create(
-                name=f"drop of {datetime.now(UTC):%Y-%m-%d %H:%M:%S}, {number + 1}",
-                stock=self._asked.coupons,
-                opens_at=None if opens_at is None else datetime.fromtimestamp(opens_at, UTC),
-                closes_at=None,
-                engine=Engine(self._asked.engine),
-                actor="drop",
-            ).campaign_id
-            for number in range(self._asked.crowd.campaigns)
-        ]
 
     def _measure(
         self,
@@ -170,7 +154,7 @@ class Drop:
             steal_percent=machine_now.steal_percent(machine),
             others_percent=machine_now.others_percent(machine, ours) if cpu_seconds else None,
             redis_bytes=redis_bytes,
-            laws=self._laws(campaign_ids),
+            laws=laws_held(self._settings, campaign_ids),
             notes=self._notes,
         )
 
@@ -242,17 +226,3 @@ class Drop:
                     break
                 time.sleep(0.25)
             return used_memory(session) - before
-
-    def _laws(self, campaign_ids: list[CampaignId]) -> list[LawHeld]:
-        return [
-            LawHeld(
-                result.law,
-                result.title,
-                result.held,
-                result.violations_count,
-                [violation.detail for violation in result.violations[:20]],
-            )
-            for result in Laws(self._settings).check(
-                [int(campaign_id) for campaign_id in campaign_ids]
-            )
-        ]
