@@ -10,26 +10,32 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from firstcome.bench.arrivals import Arrivals
 from firstcome.bench.collect.answers import AnswersHeard
 from firstcome.bench.collect.claims import Claims
-from firstcome.bench.collect.collector import Collector
+from firstcome.bench.collect.collector import Collector, Source
 from firstcome.bench.collect.database import Database
 from firstcome.bench.collect.feed import Feed
 from firstcome.bench.collect.gate import Redis
+from firstcome.bench.collect.influx import InfluxStore
 from firstcome.bench.collect.machine import Machine
+from firstcome.bench.collect.prometheus import PrometheusStore
 from firstcome.bench.collect.stores import Store
 from firstcome.bench.columns import Column
 from firstcome.bench.drop import Drop, Progress
 from firstcome.bench.figures import load_of, outcome_of
+from firstcome.bench.k6_command import Outputs
+from firstcome.bench.k6_drop import K6Drop
 from firstcome.bench.origin import Origin
-from firstcome.bench.run import Run
+from firstcome.bench.run import BUILT_IN, K6, Run
 from firstcome.bench.scenarios import Scenario
 from firstcome.bench.stack import RunningStack, settings_of, started
 from firstcome.bench.summary import summarise
+from firstcome.model import CampaignId
 
 UP = ("--auth", "gateway", "--api", "1", "--recorders", "1", "--brokers", "1")
 # A broker's first seconds cost several times more: the virtual machine compiles its hot code.
@@ -84,32 +90,16 @@ class Runner:
         asked = scenario.asked(self._column.engine, seed)
         at, calibration = datetime.now(UTC), calibration_ms()
         heard = AnswersHeard()
-
-        def watch(progress: Progress) -> None:
-            heard.note(progress)
-            self._watch(progress)
-
-        drop = Drop(self._settings, asked, self.processes, watch)
-        sources = (
-            heard,
-            Claims(self._settings, self._column.engine, lambda: drop.campaign_ids),
-            Machine(self.processes),
-            Database(self._settings.postgres),
-            Redis(self._settings.redis),
-        )
+        drop = Drop(self._settings, asked, self.processes, self._watched(heard))
+        sources = self._sources(heard, lambda: drop.campaign_ids)
         feed = Feed(stores, labels(at, self._column, scenario))
         with closing(feed), Collector(sources, feed.put) as collector:
             measured = drop.run()
         report = summarise(asked, self._settings.auth.mode, measured, {})
-        return Run(
-            at=f"{at:%Y-%m-%d %H:%M:%S}",
-            commit=self._origin.commit,
-            environment=dict(self._origin.environment),
-            setup=self._setup(scenario),
-            engine=self._column.name,
-            scenario=scenario.name,
-            seed=seed,
-            repetition=repetition,
+        return self._noted(
+            at,
+            scenario,
+            (seed, repetition),
             load=load_of(asked, measured),
             outcome=outcome_of(asked, measured, report),
             calibration_ms=calibration,
@@ -119,6 +109,42 @@ class Runner:
             notes=[*report.notes, *feed.notes()],
         )
 
+    def run_k6(
+        self, scenario: Scenario, seed: int, repetition: int, stores: Sequence[Store] = ()
+    ) -> Run:
+        """Run one scenario with k6, whose own series go to the same stores.
+
+        Raises Refused where k6 is not installed or has no such scenario, Unavailable.
+        """
+        at, calibration = datetime.now(UTC), calibration_ms()
+        heard = AnswersHeard()
+        outputs = k6_outputs(stores, labels(at, self._column, scenario, K6))
+        drop = K6Drop(
+            self._settings,
+            scenario,
+            self._column.engine,
+            seed,
+            self.processes,
+            self._watched(heard),
+            outputs,
+        )
+        feed = Feed(stores, outputs.tags)
+        sources = self._sources(heard, lambda: drop.campaign_ids)
+        with closing(feed), Collector(sources, feed.put) as collector:
+            found = drop.run()
+        return self._noted(
+            at,
+            scenario,
+            (seed, repetition),
+            load=found.load,
+            outcome=found.outcome,
+            calibration_ms=calibration,
+            steal_percent=found.steal_percent,
+            others_percent=found.others_percent,
+            samples=[each for each in collector.samples if each.at >= found.started_at - 1],
+            notes=[*found.notes, *feed.notes()],
+        )
+
     def processes(self) -> Mapping[str, Sequence[int]]:
         """Return the process ids of the stack by role."""
         roles: dict[str, list[int]] = {}
@@ -126,6 +152,40 @@ class Runner:
             if process["pid"]:
                 roles.setdefault(process["role"], []).append(process["pid"])
         return roles
+
+    def _watched(self, heard: AnswersHeard) -> Callable[[Progress], None]:
+        def watch(progress: Progress) -> None:
+            heard.note(progress)
+            self._watch(progress)
+
+        return watch
+
+    def _sources(
+        self, heard: AnswersHeard, campaigns: Callable[[], Sequence[CampaignId]]
+    ) -> tuple[Source, ...]:
+        return (
+            heard,
+            Claims(self._settings, self._column.engine, campaigns),
+            Machine(self.processes),
+            Database(self._settings.postgres),
+            Redis(self._settings.redis),
+        )
+
+    def _noted(
+        self, at: datetime, scenario: Scenario, which: tuple[int, int], **measured: Any
+    ) -> Run:
+        seed, repetition = which
+        return Run(
+            at=f"{at:%Y-%m-%d %H:%M:%S}",
+            commit=self._origin.commit,
+            environment=dict(self._origin.environment),
+            setup=self._setup(scenario),
+            engine=self._column.name,
+            scenario=scenario.name,
+            seed=seed,
+            repetition=repetition,
+            **measured,
+        )
 
     def _setup(self, scenario: Scenario) -> dict[str, str]:
         """Return what has to be equal in runs that are compared."""
@@ -139,13 +199,26 @@ class Runner:
         }
 
 
-def labels(at: datetime, column: Column, scenario: Scenario) -> dict[str, str]:
+def labels(
+    at: datetime, column: Column, scenario: Scenario, generator: str = BUILT_IN
+) -> dict[str, str]:
     """Return what a run's series are known by; names of runs sort by time."""
     return {
-        "run": f"{at:%Y%m%d-%H%M%S}-{column.name}-{scenario.name}",
+        "run": f"{at:%Y%m%d-%H%M%S}-{column.name}-{scenario.name}-{generator}",
         "engine": column.name,
         "scenario": scenario.name,
     }
+
+
+def k6_outputs(stores: Sequence[Store], tags: dict[str, str]) -> Outputs:
+    """Return what makes k6 write to the same servers."""
+    prometheus = [each.write_url for each in stores if isinstance(each, PrometheusStore)]
+    influx = [each.database_url for each in stores if isinstance(each, InfluxStore)]
+    return Outputs(
+        prometheus_url=prometheus[0] if prometheus else "",
+        influxdb_url=influx[0] if influx else "",
+        tags=tags,
+    )
 
 
 @contextmanager

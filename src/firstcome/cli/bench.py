@@ -19,7 +19,7 @@ from firstcome.bench.columns import BY_NAME as COLUMN
 from firstcome.bench.compare.comparing import Course, compare
 from firstcome.bench.history import History, Trend, trends
 from firstcome.bench.progress import watching
-from firstcome.bench.run import Run
+from firstcome.bench.run import BUILT_IN, K6, Run
 from firstcome.bench.runner import fresh
 from firstcome.bench.scenarios import BY_NAME as SCENARIO
 
@@ -44,6 +44,7 @@ SEED_MAX = 1_000_000
 def run(  # noqa: PLR0913 - one argument an option
     engine: Annotated[str, typer.Option(help=f"One of {', '.join(COLUMN)}.")] = "kafka",
     scenario: Annotated[str, typer.Option(help=f"One of {', '.join(SCENARIO)}.")] = "smoke",
+    generator: Annotated[str, typer.Option(help=f"{BUILT_IN} or {K6}.")] = BUILT_IN,
     quick: Annotated[bool, typer.Option("--quick", help="A tenth of the crowd.")] = False,
     seed: Seed = None,
     history: HistoryFile = HISTORY,
@@ -57,12 +58,14 @@ def run(  # noqa: PLR0913 - one argument an option
     """
     column = COLUMN[_known(engine, list(COLUMN), "--engine")]
     chosen = SCENARIO[_known(scenario, list(SCENARIO), "--scenario")]
+    _known(generator, [BUILT_IN, K6], "--generator")
     if quick:
         chosen = chosen.shortened()
     stores = stores_of(prometheus, influx)
     with watching(Console(stderr=True)) as watch, fresh(column, watch) as runner:
         runner.warm_up(0.25 if quick or chosen.name == "smoke" else 1.0)
-        found = runner.run(chosen, _seed(seed), 1, stores)
+        one = runner.run_k6 if generator == K6 else runner.run
+        found = one(chosen, _seed(seed), 1, stores)
     History(history).append(found)
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n" if as_json else said(found))
     raise typer.Exit(0 if found.outcome.held else 1)

@@ -33,6 +33,12 @@ class InfluxStore:
         self._is_made = False
         self.name = f"InfluxDB at {self._endpoint.server}/{database}"
 
+    @property
+    def database_url(self) -> str:
+        """The address with the database, as k6 takes it; without credentials."""
+        endpoint = self._endpoint
+        return f"{endpoint.scheme}://{endpoint.server}{endpoint.path}/{self._database}"
+
     def write(self, labels: Mapping[str, str], samples: Sequence[Sample]) -> None:
         """Send all of them in one request. Raises Unavailable, or Refused for good."""
         if not self._is_made:

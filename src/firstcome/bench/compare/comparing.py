@@ -24,6 +24,7 @@ class Course(NamedTuple):
 
     columns: Sequence[Column]
     scenarios: Sequence[Scenario]
+    k6_scenarios: Sequence[Scenario]  # these with k6 too, in the first repetition
     repetitions: int
     quick: bool
     seed: int
@@ -33,13 +34,14 @@ class Course(NamedTuple):
         """Return what fits into ten minutes."""
         columns = [COLUMN[name] for name in ("direct", "queue", "kafka")]
         scenarios = [BY_NAME[name].shortened() for name in ("source", "steady")]
-        return cls(columns, [*scenarios, BY_NAME["saturation"]], 3, True, seed)
+        return cls(columns, [*scenarios, BY_NAME["saturation"]], scenarios[:1], 3, True, seed)
 
     @classmethod
     def full_one(cls, seed: int, repetitions: int = 3) -> "Course":
         """Return what a report should stand on."""
         names = ("source", "spike", "steady", "repeat", "sold-out", "saturation")
-        return cls(COLUMNS, [BY_NAME[name] for name in names], repetitions, False, seed)
+        scenarios = [BY_NAME[name] for name in names]
+        return cls(COLUMNS, scenarios, scenarios[:1], repetitions, False, seed)
 
 
 def compare(
@@ -73,6 +75,8 @@ def _runs(
                 runner.warm_up(0.25 if course.quick else 1.0)
                 for scenario in course.scenarios:
                     yield runner.run(scenario, course.seed + repetition, repetition, stores)
+                for scenario in course.k6_scenarios if repetition == 1 else ():
+                    yield runner.run_k6(scenario, course.seed + repetition, repetition, stores)
 
 
 def turned(columns: Sequence[Column], by: int) -> list[Column]:
