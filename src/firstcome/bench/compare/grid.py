@@ -25,13 +25,13 @@ class Cell(NamedTuple):
     median: float | None
     least: float = 0.0
     most: float = 0.0
-    count: int = 0
+    repetitions: int = 0
     missing: Missing | None = None
 
     @property
     def spread(self) -> float:
         """How far apart repetitions are; of a single one, what it has to be taken for."""
-        assumed = abs(self.median or 0.0) * SINGLE_RUN_NOISE if self.count < 2 else 0.0
+        assumed = abs(self.median or 0.0) * SINGLE_RUN_NOISE if self.repetitions < 2 else 0.0
         return max(self.most - self.least, assumed)
 
 
