@@ -17,7 +17,7 @@ def machine(grid: Grid, reader: Reader) -> list[Block]:
     groups = [Group("", lines)]
     if setup:
         groups.append(Group(reader["machine.setup"], setup))
-    return [Table(reader["machine"], head, groups, "words")]
+    return [Table(reader["machine"], head, groups, "words", said=True)]
 
 
 def _environment(grid: Grid) -> dict[str, str]:
@@ -55,7 +55,7 @@ def noise(grid: Grid, reader: Reader) -> list[Block]:
         lines.append([Field(engine), Field(f"{len(runs):,}"), *_disturbed(runs, reader)])
     blocks: list[Block] = [
         Text(reader["noise.text"]),
-        Table(reader["noise"], head, [Group("", lines)]),
+        Table(reader["noise"], head, [Group("", lines)], said=True),
     ]
     notes = [
         Item(f"`{run.engine}` {run.scenario} {run.load.generator} #{run.repetition}: {note}")

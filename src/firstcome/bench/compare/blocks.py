@@ -44,12 +44,16 @@ class Group(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table. `kind`: "figures" for columns of numbers, "words" for columns of text."""
+    """A table. `kind`: "figures" for columns of numbers, "words" for columns of text.
+
+    `said`: the caption is already said by the heading above, and only for who cannot see that.
+    """
 
     caption: str
     head: Sequence[str]
     groups: Sequence[Group]
     kind: str = "figures"
+    said: bool = False
 
 
 class Tile(NamedTuple):
@@ -94,13 +98,17 @@ class Series(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """Lines over the seconds since the load began. `top` sets the scale, None lets it fit."""
+    """Lines over the seconds since the load began. `top` sets the scale, None lets it fit.
+
+    `of`: the engine, where a chart is of one alone.
+    """
 
     title: str
     unit: str
     seconds: Sequence[int]
     series: Sequence[Series]
     top: float | None = None
+    of: str = ""
 
 
 class Charts(NamedTuple):

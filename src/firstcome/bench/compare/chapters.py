@@ -24,7 +24,7 @@ from firstcome.bench.compare.finding import Topic
 from firstcome.bench.compare.grid import Grid
 from firstcome.bench.compare.reader import Reader
 from firstcome.bench.compare.row import Row
-from firstcome.bench.compare.rows import BY_KEY, KEY_ROWS, ROWS
+from firstcome.bench.compare.rows import BY_KEY, GROUPS, KEY_ROWS, ROWS
 from firstcome.bench.compare.verdict import (
     GOAL_RATIO,
     SOURCE,
@@ -111,7 +111,7 @@ def _architectures(grid: Grid, reader: Reader) -> Table:
         for aspect in ASPECTS
     ]
     head = [reader["architectures.item"], *engines]
-    return Table(reader["architectures"], head, [Group("", lines)], "words")
+    return Table(reader["architectures"], head, [Group("", lines)], "words", said=True)
 
 
 def _setup(grid: Grid, reader: Reader) -> list[Block]:
@@ -123,6 +123,7 @@ def _setup(grid: Grid, reader: Reader) -> list[Block]:
         [reader[f"setup.{word}"] for word in words],
         [Group("", lines)],
         "words",
+        said=True,
     )
     says = reader.say("setup.repetitions", repetitions=repetitions)
     return [Text(reader["setup.generators"]), Text(says), table]
@@ -154,12 +155,17 @@ def _key(grid: Grid, reader: Reader) -> list[Block]:
     blocks: list[Block] = [Text(reader["key.text"])]
     if SOURCE not in grid.scenarios:
         blocks.append(Text(reader["key.none"]))
-    shown = {row.key: row for row in ROWS if row.key in KEY_ROWS or row.told}
+    shown = [row for row in ROWS if row.key in KEY_ROWS or row.told]
     for generator in grid.generators(SOURCE) or [BUILT_IN]:
-        lines = [_key_line(grid, reader, row, generator) for row in shown.values()]
+        groups = [
+            Group(
+                reader[f"group.{group}"],
+                [_key_line(grid, reader, row, generator) for row in shown if row.group == group],
+            )
+            for group in GROUPS
+        ]
         head = [reader["detail.row"], *grid.engines, reader["key.source"]]
-        caption = reader.say("key.caption", generator=generator)
-        blocks.append(Table(caption, head, [Group("", lines)]))
+        blocks.append(Table(reader.say("key.caption", generator=generator), head, groups))
     return [*blocks, Text(reader["place.legend"], "note")]
 
 
@@ -176,11 +182,15 @@ def _source(row: Row, reader: Reader) -> Field:
     """Return everything that the source says of a row, each figure with its place."""
     if not row.told:
         return Field(reader["source.lacks"], quiet=True)
+    systems: dict[str, dict[str, list[str]]] = {}
+    for each in row.told:
+        figures = systems.setdefault(reader[f"system.{each.system}"], {})
+        figures.setdefault(reader.told(each), []).append(reader[f"place.{each.place}"])
     return Field(
-        "; ".join(
-            f"{reader[f'system.{each.system}']} **{reader.told(each)}** "
-            f"[{reader[f'place.{each.place}']}]"
-            for each in row.told
+        "\n".join(
+            f"{system} "
+            + " / ".join(f"**{figure}** [{', '.join(places)}]" for figure, places in told.items())
+            for system, told in systems.items()
         )
     )
 
@@ -200,5 +210,5 @@ def _conclusion(grid: Grid, reader: Reader) -> list[Block]:
     engines = [name for name in grid.engines if f"choose.{name}" in reader.words]
     lines = [[Field(engine), Field(reader[f"choose.{engine}"])] for engine in engines]
     head = [reader["choose.engine"], reader["choose.when"]]
-    table = Table(reader["choose"], head, [Group("", lines)], "words")
+    table = Table(reader["choose"], head, [Group("", lines)], "words", said=True)
     return [*blocks, Section(3, "choose", reader["choose"], [table])]

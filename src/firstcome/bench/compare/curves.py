@@ -31,7 +31,7 @@ class Parts(NamedTuple):
 
 PARTS = (
     Parts("requests", "/s", "requests_per_second"),
-    Parts("cpu", "%", "process_cpu_percent"),
+    Parts("cpu", "", "process_cpu_percent"),
     Parts("sessions", "", "postgres_connections"),
 )
 COURSES = (
@@ -84,8 +84,8 @@ def _parts(parts: Parts, runs: Mapping[str, Run], words: Mapping[str, str]) -> I
             Series(words.get(f"label.{label}", label), label, [by.get(at) for at in seconds])
             for label, by in labels.items()
         ]
-        title = f"{engine}: {words[f'chart.{parts.title}']}"
-        yield Chart(title, parts.unit, seconds, series, max(values))
+        title = words[f"chart.{parts.title}"]
+        yield Chart(title, parts.unit, seconds, series, max(values), engine)
 
 
 def _labelled(run: Run, metric: str) -> dict[str, dict[int, float]]:

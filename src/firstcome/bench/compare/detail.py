@@ -25,10 +25,11 @@ from firstcome.bench.compare.missing import Missing
 from firstcome.bench.compare.reader import Reader
 from firstcome.bench.compare.row import Row
 from firstcome.bench.compare.rows import GROUPS, ROWS
+from firstcome.bench.compare.told import System
 from firstcome.bench.run import Run
 
-# The source's figures for p95, drawn beside ours: single service, Redis + Kafka in two tables.
-SOURCE_MARKS = (60.0, 210.0, 450.0)
+# The source's figures for p95, drawn beside ours: Redis + Kafka in two tables, single service.
+SOURCE_MARKS = ((System.KAFKA, 60.0), (System.KAFKA, 210.0), (System.SINGLE, 450.0))
 SOURCE = "source"
 
 
@@ -92,9 +93,8 @@ def field(cell: Cell, row: Row, reader: Reader) -> Field:
         return Field(reader[f"missing.{cell.missing}"], quiet=True)
     if row.unit == "held":
         return Field(reader["held.yes" if cell.least else "held.no"])
-    apart = cell.least != cell.most
-    spread = f"{said(cell.least, row.unit)}–{said(cell.most, row.unit)}" if apart else ""
-    return Field(said(cell.median, row.unit), spread)
+    least, most = said(cell.least, row.unit), said(cell.most, row.unit)
+    return Field(said(cell.median, row.unit), f"{least}–{most}" if least != most else "")
 
 
 def _note(grid: Grid, scenario: str, generator: str, reader: Reader, reasons: list[Missing]) -> str:
@@ -113,8 +113,8 @@ def _note(grid: Grid, scenario: str, generator: str, reader: Reader, reasons: li
 def _bars(grid: Grid, scenario: str, generator: str, reader: Reader) -> Iterator[Block]:
     """Yield bars of waiting times, from the medians of the repetitions."""
     marks = [
-        (reader.say("bars.mark", figure=f"{figure:.0f}"), figure)
-        for figure in SOURCE_MARKS
+        (reader.say("bars.mark", system=reader[f"system.{system}"], figure=f"{figure:.0f}"), figure)
+        for system, figure in SOURCE_MARKS
         if scenario == SOURCE
     ]
     for prefix, title in (("http", "bars.http"), ("issued", "bars.issued")):

@@ -52,9 +52,8 @@ def told(cell: Cell, row: Row) -> str:
 
 def spread(cell: Cell) -> str:
     """Write the spread of a cell in brackets; nothing for a single repetition."""
-    if cell.repetitions < 2 or cell.least == cell.most:
-        return ""
-    return f" ({number(cell.least)}–{number(cell.most)})"
+    least, most = number(cell.least), number(cell.most)
+    return f" ({least}–{most})" if least != most else ""
 
 
 def names(engines: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ def tiles(block: Tiles, inline: Callable[[str], str]) -> Iterator[str]:
     yield "</ul>"
 
 
-def bars(block: Bars, engine: str) -> Iterator[str]:
+def bars(block: Bars, engine: str, marks: str) -> Iterator[str]:
     """Yield waiting times as a table whose last column draws them on a common scale."""
     most = max(bar.p99 for bar in block.bars)
     decades = max(1, math.ceil(math.log10(max(most, 10.0) / LEAST_MS) - 1e-9))
@@ -45,8 +45,8 @@ def bars(block: Bars, engine: str) -> Iterator[str]:
         yield f'<td aria-hidden="true">{_bar(bar, block, decades, place)}</td></tr>'
     yield "</tbody></table>"
     if block.marks:
-        names = ", ".join(f"{escape(name)}" for name, _ in block.marks)
-        yield f'<figcaption class="marks">{names}</figcaption>'
+        names = ", ".join(escape(name) for name, _ in block.marks)
+        yield f'<figcaption class="marks">{escape(marks)}: {names}</figcaption>'
     yield "</figure>"
 
 
@@ -84,7 +84,8 @@ def charts(block: Charts, data: list[dict[str, object]]) -> Iterator[str]:
     for chart in block.charts:
         unit = f" <small>{escape(chart.unit)}</small>" if chart.unit else ""
         name = escape(_said(chart), quote=True)
-        yield f"<figure><figcaption>{escape(chart.title)}{unit}</figcaption>"
+        of = f"<b>{escape(chart.of)}</b>" if chart.of else ""
+        yield f"<figure><figcaption>{of}<span>{escape(chart.title)}{unit}</span></figcaption>"
         yield (
             f'<div class="chart" data-chart="{len(data)}" role="img" tabindex="0" '
             f'aria-label="{name}"></div>'
@@ -132,7 +133,8 @@ def _summary(series: Series) -> tuple[float, float, float]:
 def _said(chart: Chart) -> str:
     """Return a chart in words: its title, and how high each line goes."""
     lines = "; ".join(f"{series.name} ≤ {number(_summary(series)[2])}" for series in chart.series)
-    return f"{chart.title} {chart.unit}: {lines}"
+    title = " ".join(part for part in (chart.of, chart.title, chart.unit) if part)
+    return f"{title}: {lines}"
 
 
 def colour_name(name: str) -> str:

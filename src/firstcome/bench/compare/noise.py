@@ -48,7 +48,7 @@ def findings(grid: Grid) -> Iterator[Finding]:
 
 def _disturbed(runs: list[Run]) -> Iterator[Finding]:
     disturbed = [run for run in runs if disturbances(run)]
-    limits = {"steal_max": number(STEAL_PERCENT_MAX), "others_max": number(OTHERS_PERCENT_MAX)}
+    limits = {"steal_max": f"{STEAL_PERCENT_MAX:g}", "others_max": f"{OTHERS_PERCENT_MAX:g}"}
     if not disturbed:
         yield Finding(Topic.NOISE, "undisturbed", Tone.GOOD, limits | {"runs": f"{len(runs):,}"})
         return

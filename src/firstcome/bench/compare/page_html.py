@@ -95,7 +95,9 @@ class _Writer:
             case Table():
                 yield from _table(block)
             case Bars():
-                yield from figures.bars(block, self._reader["bars.engine"])
+                yield from figures.bars(
+                    block, self._reader["bars.engine"], self._reader["bars.marks"]
+                )
             case Code():
                 yield f'<pre tabindex="0"><code>{escape(block.text)}</code></pre>'
             case Charts():
@@ -122,8 +124,9 @@ def _bullets(bullets: Bullets) -> Iterator[str]:
 def _table(table: Table) -> Iterator[str]:
     """Yield a table in a box of its own, which scrolls where the page is too narrow."""
     name = escape(table.caption, quote=True)
+    hidden = " class=hidden" if table.said else ""
     yield f'<div class="box" role="region" aria-label="{name}" tabindex="0">'
-    yield f'<table class="{table.kind}"><caption>{inline(table.caption)}</caption>'
+    yield f'<table class="{table.kind}"><caption{hidden}>{inline(table.caption)}</caption>'
     heads = "".join(f'<th scope="col">{inline(head)}</th>' for head in table.head)
     yield f"<thead><tr>{heads}</tr></thead>"
     for group in table.groups:
@@ -139,7 +142,7 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _first(field: Field) -> str:
-    unit = f" <small>{escape(field.small)}</small>" if field.small else ""
+    unit = f"&nbsp;<small>{escape(field.small)}</small>" if field.small else ""
     return f'<th scope="row">{inline(field.text)}{unit}</th>'
 
 
@@ -151,4 +154,5 @@ def _fields(fields: Sequence[Field]) -> Iterator[str]:
     for field in fields:
         kind = ' class="quiet"' if field.quiet else ""
         small = f"<small>{escape(field.small)}</small>" if field.small else ""
-        yield f"<td{kind}>{inline(field.text).replace('; ', '<br>')}{small}</td>"
+        shown = inline(field.text).replace("\n", "<br>")
+        yield f"<td{kind}>{shown}{small}</td>"

@@ -50,7 +50,8 @@ def _block(block: Block) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    yield f"**{table.caption}**"
+    if not table.said:
+        yield f"**{table.caption}**"
     align = "---:" if table.kind == "figures" else "---"
     lines = [_line(table.head), _line(["---", *[align] * (len(table.head) - 1)])]
     for group in table.groups:
@@ -61,7 +62,7 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", "; ") for cell in cells) + " |"
 
 
 def _head(field: Field) -> str:

@@ -71,7 +71,7 @@ TOLD: dict[str, tuple[Told, ...]] = {
         ),
         _told(System.KAFKA, Place.KEY, "0.01 % (duplicates left out)", "0.01 % (중복요청 제외)"),
         *_report_1(Place.SUMMARY, "12 %", "1.5 %"),
-        *_report_1(Place.OUTPUT, "12 % (600 of 5,000)", "1.5 % (75 of 5,000)"),
+        *_report_1(Place.OUTPUT, "12 % (600/5,000)", "1.5 % (75/5,000)"),
         _told(System.KAFKA_1, Place.TEXT, "5-6 points above Redis", "Redis보다 5~6%p 높음"),
         _told(System.KAFKA_2, Place.TEXT, "5-6 points above Redis", "Redis보다 5~6%p 높음"),
     ),
@@ -124,7 +124,7 @@ TOLD: dict[str, tuple[Told, ...]] = {
     ),
     "checks": _report_1(Place.OUTPUT, "5,000 (83.33/s)", "5,000 (166.67/s)"),
     "checks_percent": _report_1(
-        Place.OUTPUT, "88 % (4,400 of 5,000)", "98.5 % (9,850 of 10,000; 4,925 and 75)"
+        Place.OUTPUT, "88 % (4,400/5,000)", "98.5 % (9,850/10,000; 4,925/5,000)"
     ),
     "sent_mb": (
         *_report_1(Place.OUTPUT, "1.5 MB", "3.3 MB"),

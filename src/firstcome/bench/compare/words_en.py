@@ -19,7 +19,7 @@ WORDS = {
         "PostgreSQL alone), by **Redis** (`queue`) and by **Redis + Kafka** (`kafka`). All of them "
         "run in one deployment, behind the same HTTP contract and under the same laws, so the "
         "figures differ by the way of a claim alone. Every figure was measured by one command, "
-        "{runs} runs in all; after each, every answer was checked against the rows."
+        "{runs} runs in all; after each, rows, promises and laws were checked."
     ),
     "overview.source": (
         "It takes the form of the load test report from which this project set out, keeps each of "
@@ -148,8 +148,9 @@ WORDS = {
     "bars.http": "Response time",
     "bars.issued": "Asked to ISSUED",
     "bars.scale": "ms, logarithmic; bar: p50 to p95, line: to p99",
+    "bars.marks": "The source's p95",
     "bars.engine": "Engine",
-    "bars.mark": "source {figure} ms",
+    "bars.mark": "{system} {figure} ms",
     "charts.title": "Course over time",
     "charts.note": (
         "Drawn is the repetition in the middle by rows a second: {listed}. Parts of one metric "
@@ -163,7 +164,7 @@ WORDS = {
     "charts.seconds": "s since the load began",
     "charts.keys": "Arrow keys move through the seconds",
     "chart.requests": "answers a second, by kind",
-    "chart.cpu": "CPU by role, % of a core",
+    "chart.cpu": "CPU by role (100 %: one core)",
     "chart.sessions": "PostgreSQL sessions, by state",
     "chart.issued": "Issued rows",
     "chart.lock-waits": "PostgreSQL sessions that wait for a lock",
@@ -203,7 +204,7 @@ WORDS = {
     "verdict.p95-over": "`{engine}` under the source's load ({generator}): p95 {value}, **over** the source's {limit}.",
     "verdict.p95-near": "`{engine}` under the source's load ({generator}): p95 {value}; repetitions lie on both sides of the source's {limit}.",
     "verdict.p95-unknown": "The source's own scenario was not run, so its p95 has nothing beside it.",
-    "verdict.failed-some": "Requests failed in `{scenario}`: {listed}.",
+    "verdict.failed-some": "`{engine}` failed requests (overload answers and faults): {listed}.",
     "verdict.failed-none": "No request failed in any scenario: no overload answer, no fault.",
     "verdict.correct-all": "Nothing was lost, doubled, oversold or left unsold: {issued} coupons in {runs} runs.",
     "verdict.correct-wrong": "`{engine}` was **wrong**: {lost} lost, {doubled} doubled, {oversold} oversold, {unsold} unsold.",
@@ -215,7 +216,7 @@ WORDS = {
     "verdict.direct-worse": "`{scenario}`, {row}: `direct` is not the better one: {own} beside {others}.",
     "verdict.direct-failing": "`{scenario}`, {row}: {own} beside {others}; but `direct` failed {failed} of the requests, so this counts for nothing.",
     "verdict.direct-nowhere": "In no scenario was `direct` better than both others, or as good, in response time, in the time from asked to ISSUED, or in CPU per issuance.",
-    "verdict.direct-enough": "At the low rate of `steady` `direct` failed no request: where nothing more will come, it is enough.",
+    "verdict.direct-enough": "At the low rate of `steady`, `direct` failed no request: where nothing more will come, it is enough.",
     "verdict.direct-parts": "`direct` has the fewest parts: one engine, no recorder, no rebuild. Its answer is the coupon; nobody is told 202 and waits.",
     "verdict.price-some": "`{scenario}`, {row}: `kafka` {kafka}, `queue` {queue}. This is what the log costs.",
     "verdict.price-none": "`{scenario}`, {row}: `kafka` {kafka}, `queue` {queue}. Here the log costs nothing.",

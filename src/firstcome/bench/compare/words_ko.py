@@ -19,7 +19,7 @@ WORDS = {
         "**Redis + Kafka 기반**(`kafka`) 쿠폰 발급의 부하 테스트 결과를 비교 분석한 문서입니다. 세 엔진은 "
         "하나의 배포 환경에서 동일한 HTTP 계약과 동일한 법칙 아래 동작하므로, 수치의 차이는 신청이 처리되는 "
         "경로의 차이에서만 나옵니다. 모든 수치는 명령 하나로 측정했으며(총 {runs}회 실행), 실행이 끝날 때마다 "
-        "모든 응답을 DB 행과 대조했습니다."
+        "약속(202)과 DB 행, 모든 법칙을 대조해 검사했습니다."
     ),
     "overview.source": (
         "이 프로젝트의 출발점이 된 부하 테스트 보고서의 형식을 따릅니다. 원 보고서의 항목을 빠짐없이 유지했고, "
@@ -146,8 +146,9 @@ WORDS = {
     "bars.http": "응답 시간",
     "bars.issued": "요청부터 ISSUED까지",
     "bars.scale": "ms, 로그 눈금. 막대는 P50~P95, 선은 P99까지",
+    "bars.marks": "원 보고서의 P95",
     "bars.engine": "엔진",
-    "bars.mark": "원 보고서 {figure} ms",
+    "bars.mark": "{system} {figure} ms",
     "charts.title": "시간에 따른 추이",
     "charts.note": (
         "초당 기록이 중간인 실행을 그렸습니다: {listed}. 한 지표를 나누어 그린 그래프는 모든 엔진의 눈금이 같습니다."
@@ -160,7 +161,7 @@ WORDS = {
     "charts.seconds": "부하 시작 후 경과 시간(초)",
     "charts.keys": "화살표 키로 초 단위 이동",
     "chart.requests": "종류별 초당 응답 수",
-    "chart.cpu": "역할별 CPU (코어 하나 기준 %)",
+    "chart.cpu": "역할별 CPU (100 % = 코어 하나)",
     "chart.sessions": "상태별 PostgreSQL 세션",
     "chart.issued": "발급된 행 (누적)",
     "chart.lock-waits": "락을 기다리는 PostgreSQL 세션",
@@ -199,7 +200,7 @@ WORDS = {
     "verdict.p95-over": "원 보고서의 부하({generator})에서 `{engine}`의 P95: {value}. 원 보고서의 {limit}를 **넘습니다**.",
     "verdict.p95-near": "원 보고서의 부하({generator})에서 `{engine}`의 P95: {value}. 반복 결과가 원 보고서의 {limit} 위아래에 걸쳐 있습니다.",
     "verdict.p95-unknown": "원 보고서의 시나리오를 실행하지 않아 P95를 비교할 수 없습니다.",
-    "verdict.failed-some": "`{scenario}` 시나리오에서 실패한 요청의 비율: {listed}.",
+    "verdict.failed-some": "`{engine}`에서 실패한 요청의 비율(과부하 응답과 장애): {listed}.",
     "verdict.failed-none": "모든 시나리오에서 실패한 요청이 없습니다. 과부하 응답도 장애도 없었습니다.",
     "verdict.correct-all": "유실, 중복 발급, 초과 발급, 미판매가 한 건도 없습니다: {runs}회 실행, 쿠폰 {issued}장.",
     "verdict.correct-wrong": "`{engine}`에서 **오류 발생**: 유실 {lost}건, 중복 발급 {doubled}건, 초과 발급 {oversold}건, 미판매 {unsold}건.",
