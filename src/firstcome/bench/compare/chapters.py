@@ -25,13 +25,7 @@ from firstcome.bench.compare.grid import Grid
 from firstcome.bench.compare.reader import Reader
 from firstcome.bench.compare.row import Row
 from firstcome.bench.compare.rows import BY_KEY, GROUPS, KEY_ROWS, ROWS
-from firstcome.bench.compare.verdict import (
-    GOAL_RATIO,
-    SOURCE,
-    SOURCE_P95_MS,
-    Ratio,
-    verdict,
-)
+from firstcome.bench.compare.verdict import SOURCE, Ratio, against_source, verdict
 from firstcome.bench.run import BUILT_IN
 from firstcome.bench.scenarios import BY_NAME
 
@@ -79,8 +73,7 @@ def _ratio_tile(grid: Grid, reader: Reader, engine: str) -> Tile:
     beside = reader["tile.ratio.beside"]
     if not ratio.known:
         return Tile("–", title, f"{reader['tile.none']} · {beside}", "doubt")
-    tone = "good" if ratio.middle >= GOAL_RATIO else "bad"
-    return Tile(f"{number(ratio.middle)}×", title, beside, tone)
+    return Tile(f"{number(ratio.middle)}×", title, beside, ratio.tone)
 
 
 def _p95_tile(grid: Grid, reader: Reader) -> Tile:
@@ -88,8 +81,7 @@ def _p95_tile(grid: Grid, reader: Reader) -> Tile:
     title, beside = reader.say("tile.p95", engine="kafka"), reader["tile.p95.beside"]
     if cell.median is None:
         return Tile("–", title, f"{reader['tile.none']} · {beside}", "doubt")
-    tone = "good" if cell.median < SOURCE_P95_MS else "bad"
-    return Tile(f"{number(cell.median)} ms", title, beside, tone)
+    return Tile(f"{number(cell.median)} ms", title, beside, against_source(cell)[1])
 
 
 def _wrong_tile(grid: Grid, reader: Reader) -> Tile:

@@ -19,7 +19,7 @@ from firstcome.bench.compare.blocks import (
     Text,
 )
 from firstcome.bench.compare.curves import charts
-from firstcome.bench.compare.figures import SHOWN_UNITS, UNITLESS, said
+from firstcome.bench.compare.figures import UNITLESS, said
 from firstcome.bench.compare.grid import Cell, Grid
 from firstcome.bench.compare.missing import Missing
 from firstcome.bench.compare.reader import Reader
@@ -83,7 +83,7 @@ def table(
 
 def head(row: Row, reader: Reader) -> Field:
     """Return the head of a row: its title, and the unit behind it."""
-    unit = "" if row.unit in UNITLESS else SHOWN_UNITS.get(row.unit, row.unit)
+    unit = "" if row.unit in UNITLESS else reader.unit(row)
     return Field(reader.title(row), unit)
 
 

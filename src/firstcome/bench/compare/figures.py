@@ -5,7 +5,7 @@ import math
 APART = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 UNITLESS = {"count", "held", "records", "claims", "sessions"}
 # What stands behind a number in running text and in the head of a row.
-SHOWN_UNITS = {"us": "µs", "% of a core": "%"}
+SHOWN_UNITS = {"us": "µs"}
 
 
 def said(value: float, unit: str) -> str:

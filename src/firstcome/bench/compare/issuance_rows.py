@@ -42,6 +42,7 @@ ISSUANCE_ROWS = (
         "초당 기록 (마지막 행까지)",
         lambda run: run.outcome.persisted_per_second,
         Missing.NOTHING_ISSUED,
+        k6=Missing.K6_NO_USERS,
     ),
     Row(
         "final_after",
@@ -51,6 +52,7 @@ ISSUANCE_ROWS = (
         "마지막 응답부터 마지막 행까지",
         lambda run: run.outcome.final_after_seconds,
         Missing.NOTHING_ISSUED,
+        k6=Missing.K6_NO_USERS,
     ),
     Row(
         "cpu_per_issuance",

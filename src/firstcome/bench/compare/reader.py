@@ -6,6 +6,7 @@ English and Korean have the same words (a test compares them), so every page has
 from collections.abc import Mapping
 
 from firstcome.bench.compare import words_en, words_ko
+from firstcome.bench.compare.figures import SHOWN_UNITS
 from firstcome.bench.compare.finding import Finding
 from firstcome.bench.compare.row import Row
 from firstcome.bench.compare.rows import BY_KEY
@@ -42,6 +43,10 @@ class Reader:
     def title(self, row: Row) -> str:
         """Return what a row is called."""
         return row.en if self.language == "en" else row.ko
+
+    def unit(self, row: Row) -> str:
+        """Return what a row is measured in."""
+        return self.words.get(f"unit.{row.unit}", SHOWN_UNITS.get(row.unit, row.unit))
 
     def told(self, told: Told) -> str:
         """Return a figure of the source as it stands there."""

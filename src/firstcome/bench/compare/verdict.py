@@ -63,6 +63,11 @@ class Ratio:
             return "reached"
         return "missed" if self.most < GOAL_RATIO else "near"
 
+    @property
+    def tone(self) -> Tone:
+        """Say how that is to be read."""
+        return {"reached": Tone.GOOD, "missed": Tone.BAD, "near": Tone.DOUBT}[self.judged]
+
     def figures(self) -> dict[str, str]:
         """Return what its sentence needs."""
         row = BY_KEY["persisted"]
@@ -79,14 +84,11 @@ class Ratio:
 
 
 def _speed(grid: Grid) -> Iterator[Finding]:
-    tones = {"reached": Tone.GOOD, "missed": Tone.BAD, "near": Tone.DOUBT}
     pairs = (("kafka", "direct"), ("queue", "direct"), ("kafka", "direct-conditional"))
     for engine, base in pairs:
         ratio = Ratio(grid, engine, base)
         if ratio.known:
-            yield Finding(
-                Topic.SPEED, f"ratio-{ratio.judged}", tones[ratio.judged], ratio.figures()
-            )
+            yield Finding(Topic.SPEED, f"ratio-{ratio.judged}", ratio.tone, ratio.figures())
         elif base in grid.engines or base == "direct":
             figures = {"engine": engine, "base": base}
             yield Finding(Topic.SPEED, "ratio-unknown", Tone.DOUBT, figures)
@@ -111,7 +113,7 @@ def _answers(grid: Grid) -> Iterator[Finding]:
             found = grid.cell(row, SOURCE, generator, engine)
             if found.median is None:
                 continue
-            key, tone = _against_source(found)
+            key, tone = against_source(found)
             if key == "p95-over" and engine.startswith("direct"):
                 tone = Tone.PLAIN  # the figure is that of Redis + Kafka
             figures = {
@@ -125,7 +127,8 @@ def _answers(grid: Grid) -> Iterator[Finding]:
         yield Finding(Topic.ANSWERS, "p95-unknown", Tone.DOUBT)
 
 
-def _against_source(found: Cell) -> tuple[str, Tone]:
+def against_source(found: Cell) -> tuple[str, Tone]:
+    """Return the sentence for a p95 under the source's load, and how it is to be read."""
     if found.most < SOURCE_P95_MS:
         return "p95-under", Tone.GOOD
     return ("p95-over", Tone.BAD) if found.least >= SOURCE_P95_MS else ("p95-near", Tone.DOUBT)
