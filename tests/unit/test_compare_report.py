@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from firstcome.bench.collect.samples import Sample
 from firstcome.bench.compare import page_html, words_en, words_ko
 from firstcome.bench.compare.chapters import chapters
 from firstcome.bench.compare.grid import Grid
@@ -166,7 +167,9 @@ def test_report_of_no_runs_is_still_a_report(tmp_path: Path) -> None:
 
 
 def test_report_escapes_what_runs_say(tmp_path: Path) -> None:
-    run = compared.run("kafka", notes=["</script><b>"], setup={"<i>": "a|b"}, samples=[])
+    values = {"process_cpu_percent": {"</script><b>": 3.0}}
+    samples = [Sample(at, values) for at in (0.0, 1.0)]
+    run = compared.run("kafka", notes=["</script><b>"], setup={"<i>": "a|b"}, samples=samples)
     write_report(compared.comparison([run], 1), tmp_path)
     text = (tmp_path / f"{BASE}.en.html").read_text(encoding="utf-8")
     assert "</script><b>" not in text
