@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from firstcome.bench.collect.samples import Sample
-from firstcome.bench.run import BUILT_IN, K6, Comparison, Distribution, Load, Outcome, Run
+from firstcome.bench.run import BUILT_IN, K6, Comparison, Distribution, Load, Loss, Outcome, Run
 
 ENGINES = ("direct", "direct-conditional", "queue", "kafka")
 ROWS_PER_SECOND = {"direct": 700, "direct-conditional": 820, "queue": 21_500, "kafka": 19_800}
@@ -25,6 +25,11 @@ ENVIRONMENT = {
     "redis": "valkey 8.1.8",
     "kafka": "4.3.1",
 }
+
+LOSSES = [
+    Loss("queue", "everysec", "standing still", 1, 1000.0, 29_000, 985, 12, 1.4, "cut off", []),
+    Loss("kafka", "everysec", "standing still", 1, 1000.0, 29_000, 0, 0, None, "cut off", ["L5"]),
+]
 
 
 def distribution(count: int, med: float) -> Distribution:
@@ -49,13 +54,13 @@ def run(
         at="2026-11-21T18:40:00Z",
         commit="daef315",
         environment=ENVIRONMENT,
-        setup={"api": "1", "recorder": "1", "brokers": "1", "signed_in_by": "token"},
+        setup={"stack": "--api 1 --recorder 1", "scenario": scenario},
         engine=engine,
         scenario=scenario,
         seed=seed,
         repetition=repetition,
         load=_load(engine, scenario, generator, seconds, near),
-        outcome=_outcome(engine, scenario, generator, seconds, near),
+        outcome=_outcome(engine, scenario, seconds, near),
         calibration_ms=round(100 * noise.uniform(0.99, 1.02), 2),
         steal_percent=round(noise.uniform(0, 0.3), 2),
         others_percent=round(noise.uniform(1, 4), 2),
@@ -80,7 +85,7 @@ def comparison(
     """Return a comparison; without runs that of every engine, scenario and generator."""
     made = everything(repetitions) if runs is None else runs
     at = "2026-11-21T18:30:00Z"
-    return Comparison(at, "daef315", ENVIRONMENT, quick, repetitions, made)
+    return Comparison(at, "daef315", ENVIRONMENT, quick, repetitions, made, LOSSES)
 
 
 def everything(repetitions: int, seconds: float = 20.0) -> list[Run]:
@@ -124,25 +129,22 @@ def _load(engine: str, scenario: str, generator: str, seconds: float, near: floa
         overloaded=overloaded,
         faults=faults,
         http_ms=distribution(requests, med),
-        iteration_ms=distribution(requests if generator == K6 else 0, 1.2 * med)
-        if generator == K6
-        else Distribution(0),
+        iteration_ms=distribution(requests, 1.2 * med),
         requests_per_second_max=1.6 * requests / seconds,
-        virtual_users_min=1 if generator == K6 else 0,
-        virtual_users_max=users if generator == K6 else 0,
+        virtual_users_min=1 if generator == K6 else users,
+        virtual_users_max=users,
         bytes_sent=requests * 412,
         bytes_received=requests * 298,
     )
 
 
-def _outcome(engine: str, scenario: str, generator: str, seconds: float, near: float) -> Outcome:
+def _outcome(engine: str, scenario: str, seconds: float, near: float) -> Outcome:
     saturation = scenario == "saturation"
     rate = 400.0 if scenario == "steady" else ROWS_PER_SECOND[engine] * near
     issued = int(rate * seconds) if saturation or scenario == "steady" else 20_000
     med = (STEADY_MS if scenario == "steady" else WAITS_MS)[engine] * near
     cost = (STEADY_CPU_US if scenario == "steady" else CPU_US)[engine] * near * issued / 1e6
     roles = ("api", "postgres") if engine.startswith("direct") else ("api", "recorder", "redis")
-    known = generator == BUILT_IN
     return Outcome(
         accepted=issued,
         issued=issued,
@@ -153,10 +155,8 @@ def _outcome(engine: str, scenario: str, generator: str, seconds: float, near: f
         unsold=0,
         accepted_ms=distribution(issued, med),
         refused_ms=distribution(issued, 0.6 * med),
-        issued_ms=distribution(issued, med if len(roles) == 2 else 2.2 * med)
-        if known
-        else Distribution(0),
-        accepted_per_second=1.01 * rate if known else None,
+        issued_ms=distribution(issued, med if len(roles) == 2 else 2.2 * med),
+        accepted_per_second=1.01 * rate,
         persisted_per_second=round(rate, 1),
         final_after_seconds=0.0 if len(roles) == 2 else 0.05,
         cpu_seconds={role: cost / len(roles) for role in roles},

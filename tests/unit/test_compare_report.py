@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from firstcome.bench.collect.samples import Sample
-from firstcome.bench.compare import page_html, words_en, words_ko
+from firstcome.bench.compare import page_html, page_md, words_en, words_ko
 from firstcome.bench.compare.chapters import chapters
 from firstcome.bench.compare.grid import Grid
 from firstcome.bench.compare.reader import LANGUAGES, Reader
@@ -164,6 +164,19 @@ def test_report_of_no_runs_is_still_a_report(tmp_path: Path) -> None:
     for path in write_report(compared.comparison([], 1), tmp_path):
         assert path.stat().st_size
     Page((tmp_path / f"{BASE}.ko.html").read_text(encoding="utf-8"))
+
+
+def test_report_tells_what_a_forgetting_redis_cost(folder: Path) -> None:
+    text = (folder / f"{BASE}.en.md").read_text(encoding="utf-8")
+    assert "| queue | everysec | standing still | 29,000 | 985 | 12 | 1.40 |" in text
+    assert "| kafka | everysec | standing still | 29,000 | 0 | 0 | *never* |" in text
+    assert "`kafka` everysec: L5" in text
+
+
+def test_set_up_of_a_quick_comparison_is_that_of_its_small_crowds() -> None:
+    grid = Grid(compared.comparison([compared.run("kafka", "source")], 1, quick=True))
+    text = page_md.page("", "", ("", ""), chapters(grid, Reader("en"), ""))
+    assert "| source | 4 × 500 | 33,300 |" in text
 
 
 def test_report_escapes_what_runs_say(tmp_path: Path) -> None:

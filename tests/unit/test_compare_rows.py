@@ -72,13 +72,13 @@ def test_direct_says_that_it_has_no_redis_even_if_samples_show_one() -> None:
     assert BY_KEY["lag_claims"].value(run) is Missing.NO_CONSUMER
 
 
-def test_k6_and_the_open_loop_have_reasons_of_their_own() -> None:
-    k6 = compared.run("kafka", generator=K6)
-    assert BY_KEY["issued_p95"].value(k6) is Missing.K6_NO_USERS
-    assert BY_KEY["issued_p95"].value(bare("kafka", BUILT_IN)) is Missing.NO_COMMIT_TIMES
-    open_loop = compared.run("kafka")
-    assert BY_KEY["iteration_p95"].value(open_loop) is Missing.NO_ITERATIONS
-    assert BY_KEY["vus_max"].value(open_loop) is Missing.NO_VIRTUAL_USERS
+def test_what_a_generator_did_not_count_has_a_reason_of_its_own() -> None:
+    nothing = bare("kafka", K6)
+    assert BY_KEY["issued_p95"].value(nothing) is Missing.NO_COMMIT_TIMES
+    assert BY_KEY["iteration_p95"].value(nothing) is Missing.NO_ITERATIONS
+    assert BY_KEY["rps_max"].value(nothing) is Missing.NOT_PER_SECOND
+    counted = compared.run("kafka", virtual_users_min=0, virtual_users_max=0)
+    assert BY_KEY["vus_max"].value(counted) is Missing.NO_VIRTUAL_USERS
 
 
 def test_cell_is_the_median_with_the_least_and_the_most_beside_it() -> None:

@@ -1,10 +1,22 @@
 """What follows the conclusion: the machine, its noise, how to repeat it. The source lacked it."""
 
-from firstcome.bench.compare.blocks import Block, Bullets, Code, Field, Group, Item, Table, Text
+from collections.abc import Sequence
+
+from firstcome.bench.compare.blocks import (
+    Block,
+    Bullets,
+    Code,
+    Field,
+    Group,
+    Item,
+    Section,
+    Table,
+    Text,
+)
 from firstcome.bench.compare.figures import number
 from firstcome.bench.compare.grid import Grid
 from firstcome.bench.compare.reader import Reader
-from firstcome.bench.run import Run
+from firstcome.bench.run import Loss, Run
 
 
 def machine(grid: Grid, reader: Reader) -> list[Block]:
@@ -33,6 +45,8 @@ def _setup(grid: Grid, reader: Reader) -> list[tuple[str, str]]:
     values: dict[str, list[str]] = {}
     for run in grid.comparison.runs:
         for name, value in run.setup.items():
+            if name == "scenario":
+                continue  # the chapter on the set-up shows it
             seen = values.setdefault(name, [])
             if value not in seen:
                 seen.append(value)
@@ -78,6 +92,36 @@ def _disturbed(runs: list[Run], reader: Reader) -> list[Field]:
     if not times:
         return [*fields, Field(reader["noise.unknown"], quiet=True)]
     return [*fields, Field(f"{number(min(times))}–{number(max(times))}")]
+
+
+def losses(found: Sequence[Loss], reader: Reader) -> list[Block]:
+    """Return what a Redis that lost its machine cost, if that was tried."""
+    if not found:
+        return []
+    words = ("fsync", "recorders", "promised", "lost", "moved", "resumed")
+    head = [reader["choose.engine"], *(reader[f"losses.{word}"] for word in words)]
+    lines = [
+        [
+            Field(each.engine),
+            Field(each.fsync),
+            Field(reader.words.get(f"losses.{each.recorders}", each.recorders)),
+            *(Field(f"{count:,}") for count in (each.promised, each.lost, each.moved)),
+            Field(reader["losses.never"], quiet=True)
+            if each.resumed_seconds is None
+            else Field(number(each.resumed_seconds)),
+        ]
+        for each in found
+    ]
+    table = Table(reader["losses"], head, [Group("", lines)], said=True)
+    blocks: list[Block] = [Text(reader["losses.text"]), table]
+    broken = [
+        Item(f"`{each.engine}` {each.fsync}: {'; '.join(each.broken)}", "bad")
+        for each in found
+        if each.broken
+    ]
+    return [
+        Section(3, "losses", reader["losses"], [*blocks, *([Bullets(broken)] if broken else [])])
+    ]
 
 
 def repeat(grid: Grid, reader: Reader, data_name: str) -> list[Block]:

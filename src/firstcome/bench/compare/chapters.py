@@ -27,7 +27,7 @@ from firstcome.bench.compare.row import Row
 from firstcome.bench.compare.rows import BY_KEY, GROUPS, KEY_ROWS, ROWS
 from firstcome.bench.compare.verdict import SOURCE, Ratio, against_source, verdict
 from firstcome.bench.run import BUILT_IN
-from firstcome.bench.scenarios import BY_NAME
+from firstcome.bench.scenarios import BY_NAME, Scenario
 
 ASPECTS = ("way", "parts", "answer", "decides", "limit", "failure", "operation")
 
@@ -109,7 +109,8 @@ def _architectures(grid: Grid, reader: Reader) -> Table:
 def _setup(grid: Grid, reader: Reader) -> list[Block]:
     repetitions = str(grid.comparison.repetitions)
     words = ("scenario", "offer", "users", "arrivals", "vus", "says")
-    lines = [_scenario(name, reader) for name in grid.scenarios]
+    quick = grid.comparison.quick
+    lines = [_scenario(name, reader, quick=quick) for name in grid.scenarios]
     table = Table(
         reader["setup.scenarios"],
         [reader[f"setup.{word}"] for word in words],
@@ -121,25 +122,41 @@ def _setup(grid: Grid, reader: Reader) -> list[Block]:
     return [Text(reader["setup.generators"]), Text(says), table]
 
 
-def _scenario(name: str, reader: Reader) -> list[Field]:
+def _scenario(name: str, reader: Reader, *, quick: bool) -> list[Field]:
     scenario = BY_NAME.get(name)
     if scenario is None:
         unknown = Field(reader["setup.unknown"], quiet=True)
         return [Field(name), *([unknown] * 4), Field(reader.scenario(name))]
-    arrivals = scenario.arrivals
-    first, last = f"{arrivals.rate_first:,.0f}", f"{arrivals.rate_last:,.0f}"
-    k6 = reader["setup.vus.none"]
-    if scenario.virtual_users:
-        users, seconds = f"{scenario.virtual_users:,}", f"{scenario.virtual_seconds:.0f}"
-        k6 = reader.say("setup.vus.value", users=users, seconds=seconds)
+    if quick and not scenario.saturating:
+        scenario = scenario.shortened()
     return [
         Field(name),
+        *_offer(scenario, reader),
+        Field(_k6(scenario, reader)),
+        Field(reader.scenario(name)),
+    ]
+
+
+def _offer(scenario: Scenario, reader: Reader) -> list[Field]:
+    """Return coupons, users and how they arrive; a saturating crowd has the size of its engine."""
+    if scenario.saturating:
+        users = f"{scenario.connections:,}"
+        sized = Field(reader["setup.sized"])
+        return [sized, sized, Field(reader.say("setup.unthrottled", users=users))]
+    arrivals = scenario.arrivals
+    first, last = f"{arrivals.rate_first:,.0f}", f"{arrivals.rate_last:,.0f}"
+    return [
         Field(f"{scenario.campaigns} × {scenario.coupons:,}"),
         Field(f"{scenario.users:,}"),
         Field(reader.say(f"arrivals.{arrivals.shape}", first=first, last=last)),
-        Field(k6),
-        Field(reader.scenario(name)),
     ]
+
+
+def _k6(scenario: Scenario, reader: Reader) -> str:
+    if not scenario.virtual_users:
+        return reader["setup.vus.none"]
+    users, seconds = f"{scenario.virtual_users:,}", f"{scenario.virtual_seconds:.0f}"
+    return reader.say("setup.vus.value", users=users, seconds=seconds)
 
 
 def _key(grid: Grid, reader: Reader) -> list[Block]:
@@ -199,6 +216,7 @@ def _conclusion(grid: Grid, reader: Reader) -> list[Block]:
         if items:
             title = reader[f"topic.{topic}"]
             blocks.append(Section(3, f"verdict-{topic}", title, [Bullets(items)]))
+    blocks += appendix.losses(grid.comparison.losses, reader)
     engines = [name for name in grid.engines if f"choose.{name}" in reader.words]
     lines = [[Field(engine), Field(reader[f"choose.{engine}"])] for engine in engines]
     head = [reader["choose.engine"], reader["choose.when"]]

@@ -26,7 +26,6 @@ def _issued_times() -> tuple[Row, ...]:
             f"요청부터 ISSUED까지 {'P50' if part == 'med' else part.upper()}",
             read(part),
             Missing.NO_COMMIT_TIMES,
-            k6=Missing.K6_NO_USERS,
         )
         for part in ("med", "p95", "p99")
     )
@@ -42,7 +41,6 @@ ISSUANCE_ROWS = (
         "초당 기록 (마지막 행까지)",
         lambda run: run.outcome.persisted_per_second,
         Missing.NOTHING_ISSUED,
-        k6=Missing.K6_NO_USERS,
     ),
     Row(
         "final_after",
@@ -52,7 +50,6 @@ ISSUANCE_ROWS = (
         "마지막 응답부터 마지막 행까지",
         lambda run: run.outcome.final_after_seconds,
         Missing.NOTHING_ISSUED,
-        k6=Missing.K6_NO_USERS,
     ),
     Row(
         "cpu_per_issuance",

@@ -17,8 +17,7 @@ class Missing(StrEnum):
     NO_ANSWER = "no-answer"  # nothing was answered, so nothing took any time
     NOTHING_ISSUED = "nothing-issued"
     NO_COMMIT_TIMES = "no-commit-times"  # the run has no pairs of request and commit
-    K6_NO_USERS = "k6-no-users"  # k6 does not hand over which user asked when
-    NO_VIRTUAL_USERS = "no-virtual-users"  # an open loop has connections, not users that wait
+    NO_VIRTUAL_USERS = "no-virtual-users"  # the generator counted neither users nor connections
     NO_ITERATIONS = "no-iterations"
     NOT_PER_SECOND = "not-per-second"  # the generator gave totals only
     BYTES_NOT_COUNTED = "bytes-not-counted"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from firstcome.bench.compare.missing import Missing
 from firstcome.bench.compare.readings import Reading
 from firstcome.bench.compare.told import TOLD, Told
-from firstcome.bench.run import BUILT_IN, K6, Run
+from firstcome.bench.run import Run
 
 
 class Need(StrEnum):
@@ -31,8 +31,6 @@ class Row(NamedTuple):
     read: Reading
     otherwise: Missing = Missing.NO_ANSWER
     need: Need = Need.NOTHING
-    built_in: Missing | None = None  # the reason instead, where the built-in generator gave none
-    k6: Missing | None = None
 
     @property
     def told(self) -> tuple[Told, ...]:
@@ -44,7 +42,4 @@ class Row(NamedTuple):
         if self.need and run.engine.startswith("direct"):
             return Missing.NO_GATE if self.need is Need.GATE else Missing.NO_CONSUMER
         value = self.read(run)
-        if value is not None:
-            return float(value)
-        by_generator = {BUILT_IN: self.built_in, K6: self.k6}
-        return by_generator.get(run.load.generator) or self.otherwise
+        return self.otherwise if value is None else float(value)

@@ -17,7 +17,7 @@ WORDS = {
     "overview.text": (
         "This report compares the load tests of coupon issuance by a **single service** (`direct`: "
         "PostgreSQL alone), by **Redis** (`queue`) and by **Redis + Kafka** (`kafka`). All of them "
-        "run in one deployment, behind the same HTTP contract and under the same laws, so the "
+        "are the same build, behind the same HTTP contract and under the same laws, so the "
         "figures differ by the way of a claim alone. Every figure was measured by one command, "
         "{runs} runs in all; after each, rows, promises and laws were checked."
     ),
@@ -81,7 +81,7 @@ WORDS = {
         "users, each of whom waits for his answer, so a slow system is asked less."
     ),
     "setup.repetitions": (
-        "{repetitions} repetitions of each; the engines take turns. A cell is the median, with "
+        "{repetitions} repetitions of each, every one on a fresh stack; the engines take turns. A cell is the median, with "
         "the least and the most behind it."
     ),
     "setup.scenarios": "Scenarios",
@@ -92,6 +92,8 @@ WORDS = {
     "setup.vus": "k6",
     "setup.vus.value": "{users} VUs, {seconds} s",
     "setup.vus.none": "not with k6",
+    "setup.sized": "by the engine's speed",
+    "setup.unthrottled": "{users} at any moment, as fast as answers come",
     "setup.unknown": "not listed",
     "setup.says": "What it is",
     "arrivals.burst": "all at one instant",
@@ -102,6 +104,7 @@ WORDS = {
     "scenario.steady": "A low, even rate, with a coupon for everybody.",
     "scenario.repeat": "A storm of repeats: everybody asks twice at the same time.",
     "scenario.sold-out": "A crowd that keeps coming long after the last coupon.",
+    "scenario.smoke": "A small crowd for ten seconds: whether everything works, not how fast.",
     "scenario.saturation": "As many claims as the engine can take: rates count, waiting times do not.",
     "key": "Key figures, beside the source's",
     "key.caption": "Scenario `source`, {generator}",
@@ -222,7 +225,18 @@ WORDS = {
     "verdict.price-some": "`{scenario}`, {row}: `kafka` {kafka}, `queue` {queue}. This is what the log costs.",
     "verdict.price-none": "`{scenario}`, {row}: `kafka` {kafka}, `queue` {queue}. Here the log costs nothing.",
     "verdict.price-draw": "`{scenario}`, {row}: no difference beyond the noise: `kafka` {kafka}, `queue` {queue}.",
-    "verdict.price-promise": "What it buys: with {engines} alike a dead process costs nothing; a Redis that loses its machine costs `queue` about a second of promises, and `kafka` none.",
+    "losses": "What a Redis that loses its machine costs",
+    "losses.text": "Redis is killed in mid-drop and loses what was not synced yet; then everybody who had been told yes is looked up.",
+    "losses.fsync": "appendfsync",
+    "losses.recorders": "Recorders",
+    "losses.working": "working",
+    "losses.standing still": "standing still",
+    "losses.promised": "Promised",
+    "losses.lost": "Lost",
+    "losses.moved": "Another position",
+    "losses.resumed": "Next yes after, s",
+    "losses.never": "never",
+    "verdict.price-promise": "What it buys: a dead process costs no promise with either of {engines}. Of a Redis that loses its machine `queue` with `everysec` may lose about a second of promises; `kafka` has them in its log.",
     "verdict.quick": "This was a quick comparison: the same crowds for a shorter time. It shows that everything works; for figures run the whole one.",
     "verdict.few-repetitions": "Repetitions: {repetitions}. That says little about the spread; without one, differences below 10 % are taken for none.",
     "verdict.undisturbed": "The machine was ours in all {runs} runs: steal at most {steal_max} %, other processes at most {others_max} %.",
@@ -275,15 +289,13 @@ WORDS = {
     "missing.no-answer": "no answer",
     "missing.no-answer.long": "nothing was answered, so nothing took any time",
     "missing.nothing-issued": "none issued",
-    "missing.nothing-issued.long": "no coupon was issued",
+    "missing.nothing-issued.long": "nothing was promised and no coupon was issued",
     "missing.no-commit-times": "no times",
     "missing.no-commit-times.long": "no request could be paired with the commit of its row",
-    "missing.k6-no-users": "not from k6",
-    "missing.k6-no-users.long": "k6 knows no commit times and keeps no moment of each user's request, so it has nothing to pair; see the built-in generator",
-    "missing.no-virtual-users": "open loop",
-    "missing.no-virtual-users.long": "an open loop has no users who wait, only a schedule",
+    "missing.no-virtual-users": "not counted",
+    "missing.no-virtual-users.long": "the generator counted neither virtual users nor connections",
     "missing.no-iterations": "no iterations",
-    "missing.no-iterations.long": "the generator counted no iterations: an open loop sends by schedule, without a user's round",
+    "missing.no-iterations.long": "no user got through his round, from his first request to his last answer",
     "missing.not-per-second": "totals only",
     "missing.not-per-second.long": "the generator gave totals without a course over the seconds",
     "missing.bytes-not-counted": "not counted",

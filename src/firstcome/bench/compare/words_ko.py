@@ -17,7 +17,7 @@ WORDS = {
     "overview.text": (
         "본 보고서는 **단일 서비스**(`direct`: PostgreSQL 단독), **Redis 기반**(`queue`), "
         "**Redis + Kafka 기반**(`kafka`) 쿠폰 발급의 부하 테스트 결과를 비교 분석한 문서입니다. 세 엔진은 "
-        "하나의 배포 환경에서 동일한 HTTP 계약과 동일한 법칙 아래 동작하므로, 수치의 차이는 신청이 처리되는 "
+        "동일한 빌드에서 동일한 HTTP 계약과 동일한 법칙 아래 동작하므로, 수치의 차이는 신청이 처리되는 "
         "경로의 차이에서만 나옵니다. 모든 수치는 명령 하나로 측정했으며(총 {runs}회 실행), 실행이 끝날 때마다 "
         "약속(202)과 DB 행, 모든 법칙을 대조해 검사했습니다."
     ),
@@ -81,7 +81,7 @@ WORDS = {
         "뒤에야 다음 요청을 보내므로, 시스템이 느려지면 부하도 함께 줄어듭니다."
     ),
     "setup.repetitions": (
-        "조건마다 {repetitions}회 반복했고 엔진을 번갈아 실행했습니다. 표의 값은 중앙값이며, 그 옆에 "
+        "조건마다 {repetitions}회 반복했고, 매번 새 스택에서 엔진을 번갈아 실행했습니다. 표의 값은 중앙값이며, 그 옆에 "
         "최솟값–최댓값을 적었습니다."
     ),
     "setup.scenarios": "시나리오",
@@ -92,6 +92,8 @@ WORDS = {
     "setup.vus": "k6",
     "setup.vus.value": "VU {users}, {seconds}초",
     "setup.vus.none": "k6 제외",
+    "setup.sized": "엔진 속도에 맞춤",
+    "setup.unthrottled": "동시 {users}명, 응답이 오는 대로 다음 요청",
     "setup.unknown": "목록에 없음",
     "setup.says": "설명",
     "arrivals.burst": "한순간에 모두",
@@ -102,6 +104,7 @@ WORDS = {
     "scenario.steady": "낮고 일정한 부하, 모두에게 돌아갈 만큼의 쿠폰.",
     "scenario.repeat": "중복 요청 폭주: 모두가 동시에 두 번씩 요청.",
     "scenario.sold-out": "쿠폰이 소진된 뒤에도 계속 들어오는 요청.",
+    "scenario.smoke": "작은 부하를 10초간. 속도가 아니라 동작 여부만 확인.",
     "scenario.saturation": "엔진이 받을 수 있는 만큼의 신청. 처리율만 의미가 있고 대기 시간은 의미가 없음.",
     "key": "주요 성능 지표: 원 보고서와 나란히",
     "key.caption": "시나리오 `source`, {generator}",
@@ -218,7 +221,18 @@ WORDS = {
     "verdict.price-some": "`{scenario}`, {row}: `kafka` {kafka}, `queue` {queue}. 이 차이가 로그의 비용입니다.",
     "verdict.price-none": "`{scenario}`, {row}: `kafka` {kafka}, `queue` {queue}. 여기서는 로그의 비용이 없습니다.",
     "verdict.price-draw": "`{scenario}`, {row}: 차이가 편차를 넘지 않습니다. `kafka` {kafka}, `queue` {queue}.",
-    "verdict.price-promise": "비용의 대가: {engines} 모두 프로세스 하나가 죽는 것으로는 잃는 것이 없습니다. Redis가 장비째 유실되면 `queue`는 약 1초 분량의 약속을 잃지만 `kafka`는 잃지 않습니다.",
+    "losses": "Redis 장비를 잃었을 때의 비용",
+    "losses.text": "드롭 도중에 Redis를 강제 종료하고 아직 동기화되지 않은 데이터를 잃게 한 뒤, 발급을 약속받은 사용자를 모두 대조했습니다.",
+    "losses.fsync": "appendfsync",
+    "losses.recorders": "recorder",
+    "losses.working": "동작 중",
+    "losses.standing still": "정지",
+    "losses.promised": "약속",
+    "losses.lost": "유실",
+    "losses.moved": "순번 변경",
+    "losses.resumed": "접수 재개까지, s",
+    "losses.never": "재개 안 됨",
+    "verdict.price-promise": "비용의 대가: {engines} 모두 프로세스 하나가 죽는 것으로는 약속을 잃지 않습니다. Redis가 장비째 유실되면 `everysec`의 `queue`는 약 1초 분량의 약속을 잃을 수 있지만, `kafka`에서는 약속이 로그에 남습니다.",
     "verdict.quick": "간이 비교입니다. 같은 시나리오를 짧게 실행했으므로 동작 확인용이며, 수치가 필요하면 전체 비교를 실행해야 합니다.",
     "verdict.few-repetitions": "반복 횟수: {repetitions}회. 편차를 판단하기에 부족합니다. 편차를 알 수 없는 경우 10 % 미만의 차이는 차이로 보지 않았습니다.",
     "verdict.undisturbed": "{runs}회 실행 모두 외부 간섭이 없었습니다: steal {steal_max} % 이하, 다른 프로세스 {others_max} % 이하.",
@@ -271,15 +285,13 @@ WORDS = {
     "missing.no-answer": "응답 없음",
     "missing.no-answer.long": "응답이 하나도 없어 잴 시간이 없습니다",
     "missing.nothing-issued": "발급 없음",
-    "missing.nothing-issued.long": "발급된 쿠폰이 없습니다",
+    "missing.nothing-issued.long": "접수된 신청도 발급된 쿠폰도 없습니다",
     "missing.no-commit-times": "시각 없음",
     "missing.no-commit-times.long": "요청과 행의 커밋 시각을 짝지을 수 없습니다",
-    "missing.k6-no-users": "k6 불가",
-    "missing.k6-no-users.long": "k6는 커밋 시각을 알지 못하고 사용자별 요청 시각도 남기지 않아 짝지을 수 없습니다. built-in 생성기의 값을 참고하십시오",
-    "missing.no-virtual-users": "개방형",
-    "missing.no-virtual-users.long": "개방형 부하에는 기다리는 사용자가 없고 전송 일정만 있습니다",
+    "missing.no-virtual-users": "세지 않음",
+    "missing.no-virtual-users.long": "생성기가 VU도 연결도 세지 않았습니다",
     "missing.no-iterations": "iteration 없음",
-    "missing.no-iterations.long": "생성기가 iteration을 세지 않았습니다. 개방형 부하는 일정에 따라 보낼 뿐, 사용자별 반복이 없습니다",
+    "missing.no-iterations.long": "첫 요청부터 마지막 응답까지 마친 사용자가 없습니다",
     "missing.not-per-second": "합계만 있음",
     "missing.not-per-second.long": "생성기가 초 단위 추이 없이 합계만 알려 줍니다",
     "missing.bytes-not-counted": "세지 않음",
