@@ -7,6 +7,7 @@ Needs the packages of the extras `local` and `bench`, and a machine that does li
 import json
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -17,11 +18,15 @@ from rich.console import Console
 from firstcome.bench.collect.stores import stores_of
 from firstcome.bench.columns import BY_NAME as COLUMN
 from firstcome.bench.compare.comparing import Course, compare
+from firstcome.bench.compare.report import write_report
+from firstcome.bench.drop import Progress
 from firstcome.bench.history import History, Trend, trends
 from firstcome.bench.progress import watching
-from firstcome.bench.run import BUILT_IN, K6, Run
+from firstcome.bench.run import BUILT_IN, K6, Loss, Run
 from firstcome.bench.runner import fresh
 from firstcome.bench.scenarios import BY_NAME as SCENARIO
+from firstcome.drill import forgetting
+from firstcome.drill.stage import staged
 
 app = typer.Typer(no_args_is_help=True, help="Measure engines, and put them side by side.")
 
@@ -95,8 +100,11 @@ def compare_engines(  # noqa: PLR0913 - one argument an option
 
     with watching(Console(stderr=True)) as watch:
         comparison = compare(course, watch, stores, ended)
+        if not quick:
+            comparison = msgspec.structs.replace(comparison, losses=_losses(number, watch))
     folder.mkdir(parents=True, exist_ok=True)
-    sys.stderr.write(f"seed {number}\n")
+    for path in write_report(comparison, folder):
+        sys.stderr.write(f"written: {path}\n")
     if as_json:
         sys.stdout.write(msgspec.json.encode(comparison).decode() + "\n")
     raise typer.Exit(0 if all(each.outcome.held for each in comparison.runs) else 1)
@@ -111,6 +119,17 @@ def show_history(history: HistoryFile = HISTORY, as_json: AsJson = False) -> Non
     else:
         sys.stdout.write("\n".join(map(trend_line, found)) + "\n" if found else "no runs yet\n")
     raise typer.Exit(1 if any(each.regressed for each in found) else 0)
+
+
+def _losses(seed: int, watch: Callable[[Progress], None]) -> list[Loss]:
+    """Return what it costs each engine that Redis loses its machine."""
+    losses = []
+    for case in forgetting.CASES:
+        with staged(lambda stage: watch(Progress(stage))) as stage:
+            losses.append(
+                forgetting.forget(stage, case, seed, lambda stage: watch(Progress(stage)))
+            )
+    return losses
 
 
 def said(found: Run) -> str:
