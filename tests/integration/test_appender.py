@@ -3,9 +3,11 @@
 import pytest
 from confluent_kafka import KafkaError
 
+from firstcome.errors import LogUnavailable
 from firstcome.eventlog import kafka
 from firstcome.model import Answer, Outcome
 from tests.integration.engines import OwnEngines
+from tests.integration.fatal import break_for_good
 from tests.integration.gate_stage import eventually, on_uvloop
 from tests.integration.intake_stage import intake_stage
 
@@ -27,8 +29,9 @@ async def test_appender_without_a_successor_for_a_broken_producer_refuses_claims
         number = stage.open_campaign()
         monkeypatch.setattr(stage.appender, "_new_producer", break_down)
         monkeypatch.setattr(stage.appender, "_watch_once", lambda: None)
+        break_for_good(stage.appender._producer)
         with pytest.raises(RuntimeError):
-            stage.appender._error(KafkaError(KafkaError._FATAL, "planted", fatal=True))
+            stage.appender._serve()
         stage.claim(number, "ann")
         assert stage.answers["ann"] == [Answer(Outcome.UNAVAILABLE)]
 
@@ -40,11 +43,29 @@ async def test_appender_goes_on_with_a_new_producer_after_a_fatal_error(own: Own
         stage.claim(number, "ann")
         await eventually("a place", lambda: stage.position_last(number) == 1)
         before = stage.appender._producer
-        stage.appender._error(KafkaError(KafkaError._FATAL, "planted", fatal=True))
+        break_for_good(before)
+        stage.appender._serve()
         assert stage.appender._producer is not before
         assert await stage.answer("ann") == Answer(Outcome.UNKNOWN)
         stage.claim(number, "bob")
         assert stage.answers["bob"] == [Answer(Outcome.UNAVAILABLE)]
+        await eventually("the broker", lambda: not stage.appender.is_away)
+        stage.claim(number, "eve")
+        assert (await stage.answer("eve")).outcome is Outcome.REQUESTED
+
+
+@on_uvloop
+async def test_appender_that_learns_of_a_fatal_error_by_appending_is_renewed_too(
+    own: OwnEngines,
+) -> None:
+    async with intake_stage(own.of_one_test()) as stage:
+        await eventually("the broker", lambda: not stage.appender.is_away)
+        before, number = stage.appender._producer, stage.open_campaign()
+        break_for_good(before)
+        with pytest.raises(LogUnavailable, match="not handed over"):
+            stage.appender.append(b"", lambda _: None)
+        assert stage.appender._producer is before, "whoever appends is not interrupted"
+        await eventually("a new producer", lambda: stage.appender._producer is not before)
         await eventually("the broker", lambda: not stage.appender.is_away)
         stage.claim(number, "eve")
         assert (await stage.answer("eve")).outcome is Outcome.REQUESTED

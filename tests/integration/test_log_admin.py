@@ -1,8 +1,12 @@
 """The log from outside, on a real broker."""
 
+from functools import partial
+
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewPartitions
 
+from firstcome.drill.eventually import eventually
 from firstcome.errors import LogUnavailable
 from firstcome.eventlog import topics
 from firstcome.eventlog.admin import LogAdmin, has_reached
@@ -35,6 +39,30 @@ def test_log_admin_knows_the_ends_and_how_far_the_recorders_are(settings: Settin
     assert admin.recorded_up_to() == dict.fromkeys(range(10), 0)
     assert admin.lag() == 3
     assert not admin.has_reached(ends)
+
+
+def test_log_admin_sees_partitions_that_were_added_since_it_asked_first(
+    settings: Settings,
+) -> None:
+    """librdkafka keeps what it knows of a topic for most of an hour, and says so of none."""
+    admin = LogAdmin(settings.kafka, timeout_seconds=5.0)
+    admin.create_topics()
+    assert len(admin.log_ends()) == 10
+    topic = topics.issuance_requested(settings.kafka)
+    client = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    client.create_partitions([NewPartitions(topic, 12)])[topic].result(10)
+    seen = eventually(
+        "the new partitions", partial(ends_or_none, admin), lambda ends: len(ends) == 12
+    )
+    assert seen == dict.fromkeys(range(12), 0)
+
+
+def ends_or_none(admin: LogAdmin) -> dict[int, int]:
+    """Return the log's ends; none while they cannot be read."""
+    try:
+        return admin.log_ends()
+    except LogUnavailable:
+        return {}
 
 
 def test_log_admin_says_what_to_do_when_the_topic_is_missing(settings: Settings) -> None:

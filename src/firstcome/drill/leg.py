@@ -107,8 +107,11 @@ class Leg:
             options = ("--api", "2", *links.options())
             stack = opened.enter_context(started(folder / "stack", *options, **variables))
             outcome = self._break(Scene(stack, links, folder / "failpoints"), seconds)
+            for violation in outcome.violations:
+                self._say(f"violation: {violation}")
             if outcome.violations and self._logs is not None:
-                shutil.copytree(stack.state / "logs", self._logs / f"seed-{self._seed}")
+                kept = self._logs / f"seed-{self._seed}"
+                shutil.copytree(stack.state / "logs", kept, dirs_exist_ok=True)
             return outcome
 
     def _break(self, scene: Scene, seconds: float) -> Outcome:

@@ -28,6 +28,9 @@ from firstcome.settings import KafkaSettings
 Offsets = dict[int, int]  # partition -> offset
 
 REPLY_TIMEOUT_SECONDS = 10.0
+# The observer says so by what it remembers of the topic, without asking a broker: of one that
+# was starting, or from before partitions were added. It would go on so for most of an hour.
+_OUTDATED = (KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC)
 T = TypeVar("T")
 
 
@@ -133,6 +136,9 @@ class LogAdmin:
         try:
             return patiently(ask, self._timeout)
         except KafkaException as error:
+            if code_of(error) in _OUTDATED:
+                # The next question goes to a new one. Whoever still waits keeps the old one alive.
+                self.__dict__.pop("_observer", None)
             raise self._unavailable(meaning, error) from error
 
     def _topic_config(self, retention_ms: int) -> dict[str, str]:

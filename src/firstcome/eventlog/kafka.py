@@ -110,6 +110,9 @@ class Appender:
                 self._topic, value, headers=HEADERS, on_delivery=partial(self._reported, sequence)
             )
         except (BufferError, KafkaException) as error:
+            if is_fatal(error):
+                # Not at once: whoever appends is in the middle of a batch of his own.
+                asyncio.get_running_loop().call_soon(self._broken, self._producer, str(error))
             raise LogUnavailable(
                 f"the record was not handed over: {error}", certain=True
             ) from error
@@ -150,11 +153,14 @@ class Appender:
             self._polling = False
 
     def _serve(self) -> None:
+        producer = self._producer
         try:
-            self._producer.poll(0)
-        except Exception:
+            producer.poll(0)
+        except Exception as error:
             # Whatever a callback met, reports go on being served.
             log.exception("kafka_poll_failed")
+            if is_fatal(error):
+                self._broken(producer, str(error))
 
     def _reported(self, sequence: int, error: KafkaError | None, _: Message) -> None:
         owed = self._owed.pop(sequence, None)
@@ -167,10 +173,14 @@ class Appender:
             _tell(owed[1], delivered=error is None)
 
     def _error(self, error: KafkaError) -> None:
+        # Fatal errors do not come here: the client raises them, from poll and from produce.
         log.warning("kafka_error", code=error.name(), reason=error.str(), fatal=error.fatal())
-        if error.fatal():
-            # Nothing can be appended through this instance any more.
-            self._go_away(error.str())
+
+    def _broken(self, producer: Producer, reason: str) -> None:
+        """Nothing can be appended through this instance any more, whatever the broker does."""
+        if producer is self._producer:
+            self._go_away(reason)
+            log.warning("producer_renewed", reports_owed=len(self._owed), reason=reason)
             self._renew()
 
     def _renew(self) -> None:
@@ -226,6 +236,12 @@ class Appender:
         if self.oldest_seconds() <= self._intake.away_after_seconds:
             self.is_away = False
             log.info("broker_back")
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Whether a client of the idempotent kind has given up for good, and needs a successor."""
+    reason = error.args[0] if isinstance(error, KafkaException) and error.args else None
+    return isinstance(reason, KafkaError) and (reason.fatal() or reason.code() == KafkaError._FATAL)
 
 
 def _tell(report: Report, *, delivered: bool) -> None:
