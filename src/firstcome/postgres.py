@@ -7,12 +7,13 @@ up), BadRecord (these rows never go in), or psycopg's own, which then is a defec
 Needs PostgreSQL 17 or newer, for transaction_timeout.
 """
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, LiteralString, NamedTuple, cast
+from typing import Any, LiteralString, NamedTuple, TypeVar, cast
 
 import psycopg
 import psycopg_pool
@@ -24,8 +25,10 @@ from firstcome.settings import DirectSettings, PostgresSettings
 Connection = psycopg.Connection[tuple[Any, ...]]
 AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
 Row = tuple[Any, ...]
+T = TypeVar("T")
 
 _HERE = Path(__file__).parent
+_left: set["asyncio.Task[Any]"] = set()  # nobody waits for them; asyncio keeps no task alive
 
 # A position beyond the campaign's limit: raised by the trigger that guards law L1.
 BEYOND_THE_LIMIT = "FC001"
@@ -85,6 +88,34 @@ def transaction(connection: Connection, *, force_rollback: bool = False) -> Iter
         yield connection
 
 
+async def answered(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Do some work with the database and return what it returns, or give up in time.
+
+    A server that stands still keeps none of its own timeouts, and psycopg takes ten more seconds
+    to cancel a statement of it: so whoever gives up leaves the work to end by itself. What
+    it was doing may have been done. Raises DatabaseUnavailable, and what the work raises.
+    """
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        _leave(task)
+        raise
+    if not done:
+        _leave(task)
+        raise DatabaseUnavailable(f"PostgreSQL gave no answer within {seconds:g} s")
+    return task.result()
+
+
+def _leave(task: "asyncio.Task[Any]") -> None:
+    """Cancel a task that nobody waits for any more."""
+    _left.add(task)
+    task.add_done_callback(_left.discard)
+    # Its error is nobody's: without a look at it asyncio would complain.
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    task.cancel()
+
+
 class AsyncPool:
     """A few sessions for an asyncio process, opened when first used."""
 
@@ -126,6 +157,8 @@ class Statements:
             lock_seconds=direct.lock_timeout_seconds,
             transaction_seconds=direct.statement_timeout_seconds,
         )
+        # By then a server at work has refused: no session was free, or the statement was too slow.
+        self._answer_seconds = direct.pool_timeout_seconds + direct.statement_timeout_seconds
         self._pool = psycopg_pool.AsyncConnectionPool(
             _conninfo(settings, "firstcome-direct", timeouts),
             kwargs={"autocommit": True},
@@ -141,11 +174,14 @@ class Statements:
         Raises DatabaseUnavailable (certain: nothing was done), RowExists or BadRecord.
         """
         with translated():
-            if self._pool.closed:
-                await self._pool.open(wait=False)
-            async with self._pool.connection() as connection:
-                found = await connection.execute(statement, values)
-                return await found.fetchone()
+            return await answered(self._one(statement, values), self._answer_seconds)
+
+    async def _one(self, statement: LiteralString, values: Mapping[str, Any]) -> Row | None:
+        if self._pool.closed:
+            await self._pool.open(wait=False)
+        async with self._pool.connection() as connection:
+            found = await connection.execute(statement, values)
+            return await found.fetchone()
 
     async def close(self) -> None:
         """Close every session; it cannot be used afterwards."""

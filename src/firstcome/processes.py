@@ -199,7 +199,7 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
     from firstcome.api.server import server
 
     pool = postgres.AsyncPool(settings.postgres)
-    directory = CampaignDirectory(pool)
+    directory = CampaignDirectory(pool, settings.postgres.answer_timeout_seconds)
     connection = GateConnection(settings.redis, on_connected=lambda: log.info("redis_connected"))
     watcher = SettledWatcher(connection, settings.intake.waiters_max)
 

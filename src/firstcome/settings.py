@@ -177,6 +177,9 @@ class PostgresSettings(Section):
         10.0, description="Of one transaction; the server ends a stopped client's by itself."
     )
     lock_timeout_seconds: Seconds = Field(5.0, description="Wait for a row lock.")
+    answer_timeout_seconds: Seconds = Field(
+        3.0, description="An api process waits so long for what it asks; beyond it 503."
+    )
     pool_connections_max: int = Field(4, ge=1, le=100, description="Of one api process.")
     pool_timeout_seconds: Seconds = Field(
         1.0, description="An api process waits so long for a free connection."

@@ -1,12 +1,11 @@
 """The engines that integration tests use, and those of its own that a test may stop."""
 
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from firstcome import postgres
@@ -37,11 +36,16 @@ class OwnEngines:
         """Keep one engine from doing anything, without killing it."""
         processes: Any = self.stack.status()["processes"]
         [pid] = [process["pid"] for process in processes if process["name"] == name]
-        os.kill(pid, signal.SIGSTOP)
+        parent = psutil.Process(pid)
+        # The children too: each session of PostgreSQL is a process.
+        family = [parent, *parent.children(recursive=True)]
+        for each in family:
+            each.suspend()
         try:
             yield
         finally:
-            os.kill(pid, signal.SIGCONT)
+            for each in family:
+                each.resume()
 
     def of_one_test(
         self, *, intake: dict[str, Any] | None = None, kafka: dict[str, Any] | None = None

@@ -25,6 +25,7 @@ from firstcome.model import (
     Status,
     UserId,
 )
+from firstcome.settings import PostgresSettings
 
 REFRESH_SECONDS = 1.0
 MISS_SECONDS = 0.1  # a campaign that is not known yet may have been made a moment ago
@@ -43,8 +44,16 @@ class HeldCoupon(NamedTuple):
 class CampaignDirectory:
     """What the api knows of campaigns: read once a second, ten times for one not known yet."""
 
-    def __init__(self, pool: postgres.AsyncPool, *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        pool: postgres.AsyncPool,
+        answer_seconds: float = PostgresSettings().answer_timeout_seconds,
+        *,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """`answer_seconds`: how long anybody waits; a server may stand still for longer."""
         self._pool = pool
+        self._answer_seconds = answer_seconds
         self._clock = clock
         self._campaigns: dict[CampaignId, Campaign] = {}
         self._refreshed_at: float | None = None
@@ -69,12 +78,12 @@ class CampaignDirectory:
 
     async def coupons_of(self, user_id: UserId) -> builtins.list[HeldCoupon]:
         """Return what a user holds, newest first. Raises DatabaseUnavailable."""
-        async with self._pool.transaction() as connection:
-            found = await connection.execute(QUERIES["coupons_of"], {"user_id": user_id})
-            return [
-                HeldCoupon(campaign_id, name, position, Status(status), recorded_at)
-                for campaign_id, name, position, status, recorded_at in await found.fetchall()
-            ]
+        return [
+            HeldCoupon(campaign_id, name, position, Status(status), recorded_at)
+            for campaign_id, name, position, status, recorded_at in await self._rows(
+                "coupons_of", user_id=user_id
+            )
+        ]
 
     async def standing(self, campaign_id: CampaignId, user_id: UserId) -> Standing:
         """Say where a user stands, from rows alone. Raises DatabaseUnavailable.
@@ -82,13 +91,10 @@ class CampaignDirectory:
         No row proves nothing while claims may still be under way between gate and database:
         then the problem is UNAVAILABLE, never "not requested".
         """
-        parameters = {"campaign_id": campaign_id, "user_id": user_id}
-        async with self._pool.transaction() as connection:
-            found = await connection.execute(QUERIES["standing"], parameters)
-            row = await found.fetchone()
-        if row is None:
+        rows = await self._rows("standing", campaign_id=campaign_id, user_id=user_id)
+        if not rows:
             return Standing(Status.NOT_REQUESTED, problem=Outcome.NOT_FOUND)
-        engine, state, position, status = row
+        engine, state, position, status = rows[0]
         if position is not None:
             return Standing(Status(status), position)
         if engine == Engine.DIRECT or state == CampaignState.ARCHIVED:
@@ -110,10 +116,18 @@ class CampaignDirectory:
 
     async def _read(self) -> None:
         try:
-            async with self._pool.transaction() as connection:
-                found = await connection.execute(QUERIES["list"])
-                campaigns = [campaign_of(row) for row in await found.fetchall()]
+            campaigns = [campaign_of(row) for row in await self._rows("list")]
             self._campaigns = {campaign.campaign_id: campaign for campaign in campaigns}
             self._refreshed_at = self._clock()
         finally:
             self._refreshing = None
+
+    async def _rows(self, query: str, **parameters: object) -> builtins.list[postgres.Row]:
+        """Return all rows. Raises DatabaseUnavailable."""
+
+        async def read() -> builtins.list[postgres.Row]:
+            async with self._pool.transaction() as connection:
+                found = await connection.execute(QUERIES[query], parameters)
+                return await found.fetchall()
+
+        return await postgres.answered(read(), self._answer_seconds)

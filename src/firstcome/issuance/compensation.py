@@ -7,8 +7,6 @@ is unknown is never compensated. The transaction that cancels by insert and rais
 limit commits first, so whatever happens afterwards the sweeper's mirror finishes it.
 """
 
-import asyncio
-
 from firstcome import failpoints, postgres
 from firstcome.errors import BadRecord, DatabaseUnavailable
 from firstcome.eventlog.events import IssuanceRequested
@@ -47,12 +45,14 @@ class Compensation:
         lost = DatabaseUnavailable("the reply of the cancellation was lost")
         try:
             failpoints.hit("before_cancel", lost=lost)
-            async with asyncio.timeout(self._timeout_seconds), self._pool.transaction() as session:
-                found = await session.execute(QUERY, cancellation.parameters())
-                rows = await found.fetchall()
+            rows = await postgres.answered(self._inserted(cancellation), self._timeout_seconds)
             failpoints.hit("after_cancel", lost=lost)
-        except (DatabaseUnavailable, BadRecord, TimeoutError) as error:
-            reason = str(error) or "no answer in time"
-            log.error("compensation_failed", claims=len(event.users), reason=reason)
+        except (DatabaseUnavailable, BadRecord) as error:
+            log.error("compensation_failed", claims=len(event.users), reason=str(error))
             return frozenset()
         return frozenset(Position(position) for (position,) in rows)
+
+    async def _inserted(self, cancellation: Cancellation) -> list[postgres.Row]:
+        async with self._pool.transaction() as session:
+            found = await session.execute(QUERY, cancellation.parameters())
+            return await found.fetchall()

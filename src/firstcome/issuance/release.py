@@ -9,7 +9,7 @@ What it cannot do in its short time the sweeper does a quarter of a second later
 import asyncio
 
 from firstcome import postgres
-from firstcome.campaigns import mirror_for
+from firstcome.campaigns import Mirrored, mirror_for
 from firstcome.errors import DatabaseUnavailable, GateUnavailable, Refused
 from firstcome.gate import register
 from firstcome.gate.connection import GateConnection
@@ -46,6 +46,10 @@ class Release:
         gate = await register.read_hot(self._connection, campaign_id)
         if gate.epoch is None:
             return False
-        async with self._pool.transaction() as session:
-            fresh, decided = await mirror_for(session, campaign_id, gate.version)
+        read = self._read(campaign_id, gate.version)
+        fresh, decided = await postgres.answered(read, TIMEOUT_SECONDS)
         return await register.mirror_hot(self._connection, fresh, gate.buckets, decided)
+
+    async def _read(self, campaign_id: CampaignId, above_version: int) -> Mirrored:
+        async with self._pool.transaction() as session:
+            return await mirror_for(session, campaign_id, above_version)
