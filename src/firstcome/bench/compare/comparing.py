@@ -55,7 +55,7 @@ def compare(
     for run in _runs(course, watch, stores):
         runs.append(run)
         ended(run)
-    check_comparable(runs)
+        check_comparable(runs)
     return Comparison(
         at=f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
         commit=runs[0].commit,
