@@ -1,7 +1,7 @@
 # Every habit of this repository; plain `make` prints them. Only Python (>= 3.11) and make are needed.
 .DEFAULT_GOAL := help
 .PHONY: help setup up down drop test check lint types imports unit integration acceptance faults faults-quick \
-        faults-selftest faults-sweep test-system upkeep bench outages docs format lock clean
+        faults-selftest faults-sweep test-system upkeep bench bench-smoke compare outages docs format lock clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -74,6 +74,12 @@ test-system: $(READY) ## disks, fsync, clocks, stores: needs root, strace, prome
 
 bench: $(READY) ## the speed table of the README; about 20 minutes
 	@$(BIN)/python bench/rates.py
+
+bench-smoke: $(READY) ## ten seconds of a small crowd, measured and judged
+	@$(BIN)/firstcome bench run --scenario smoke
+
+compare: $(READY) ## all engines side by side; about an hour, QUICK=1 for ten minutes; added to docs/reports
+	@$(BIN)/firstcome bench compare $(if $(QUICK),--quick) --folder docs/reports
 
 outages: $(READY) ## Kafka away, PostgreSQL away, Redis wiped, by default settings; about 6 minutes
 	@$(BIN)/firstcome drill outages --folder docs/reports $(if $(SEED),--seed $(SEED))
