@@ -35,7 +35,7 @@ from firstcome.bench.run import BUILT_IN, K6, Run
 from firstcome.bench.scenarios import Scenario
 from firstcome.bench.stack import RunningStack, settings_of, started
 from firstcome.bench.summary import summarise
-from firstcome.model import CampaignId
+from firstcome.model import CampaignId, Engine
 
 UP = ("--auth", "gateway", "--api", "1", "--recorders", "1", "--brokers", "1")
 # A broker's first seconds cost several times more: the virtual machine compiles its hot code.
@@ -43,13 +43,14 @@ WARM_UP = Scenario(
     "warm-up",
     "Before the first run that counts.",
     campaigns=1,
-    coupons=20_000,
-    users=20_000,
-    arrivals=Arrivals("rate", 5000.0, 5000.0),
+    coupons=40_000,
+    users=40_000,
+    arrivals=Arrivals("rate", 200_000.0, 200_000.0),
     connections=256,
     twice=0.0,
     saturating=True,
 )
+WARM_UP_DIRECT = 0.125  # has nothing to compile, and is slower
 SATURATION_SECONDS = 8.0
 CALIBRATION_STEPS = 2_000_000
 
@@ -69,8 +70,8 @@ class Runner:
 
     def warm_up(self, share: float = 1.0) -> None:
         """Let a first crowd through, whose figures only say how large others have to be."""
-        size = 4 if self._column.engine == "direct" else 1
-        users = max(1, round(WARM_UP.users * share / size))
+        size = WARM_UP_DIRECT if self._column.engine is Engine.DIRECT else 1.0
+        users = max(1, round(WARM_UP.users * share * size))
         scenario = msgspec.structs.replace(WARM_UP, users=users, coupons=users)
         self._per_second = self.run(scenario, 1, 0).outcome.persisted_per_second or 0.0
 
