@@ -4,7 +4,7 @@
 import { claim, figuresOf, optionsOf, think } from './claim.js';
 export { handleSummary, setup } from './claim.js';
 
-const figures = figuresOf({ users: 327000, virtualUsers: 5000, seconds: 60 });
+const figures = figuresOf({ users: 333000, virtualUsers: 5000, seconds: 60 });
 
 export const options = optionsOf('source', {
   executor: 'ramping-vus',

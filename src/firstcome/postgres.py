@@ -28,6 +28,9 @@ Row = tuple[Any, ...]
 T = TypeVar("T")
 
 _HERE = Path(__file__).parent
+# A pool gives a session up that cannot be opened for so long, and opens another when one is asked
+# for. By default it tries for 5 minutes with growing pauses, and lends nothing meanwhile.
+_RECONNECT_SECONDS = 2.0
 _left: set["asyncio.Task[Any]"] = set()  # nobody waits for them; asyncio keeps no task alive
 
 # A position beyond the campaign's limit: raised by the trigger that guards law L1.
@@ -125,6 +128,7 @@ class AsyncPool:
             min_size=0,
             max_size=settings.pool_connections_max,
             timeout=settings.pool_timeout_seconds,
+            reconnect_timeout=_RECONNECT_SECONDS,
             # A server that has restarted leaves dead sessions in the pool; the check replaces them.
             check=psycopg_pool.AsyncConnectionPool.check_connection,
             open=False,
@@ -165,6 +169,7 @@ class Statements:
             min_size=0,
             max_size=direct.pool_connections_max,
             timeout=direct.pool_timeout_seconds,
+            reconnect_timeout=_RECONNECT_SECONDS,
             open=False,
         )
 

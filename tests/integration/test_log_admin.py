@@ -44,7 +44,7 @@ def test_log_admin_knows_the_ends_and_how_far_the_recorders_are(settings: Settin
 def test_log_admin_sees_partitions_that_were_added_since_it_asked_first(
     settings: Settings,
 ) -> None:
-    """librdkafka keeps what it knows of a topic for most of an hour, and says so of none."""
+    """librdkafka keeps what it knows of a topic for a quarter of an hour, and says so of none."""
     admin = LogAdmin(settings.kafka, timeout_seconds=5.0)
     admin.create_topics()
     assert len(admin.log_ends()) == 10

@@ -107,7 +107,7 @@ def run_k6(prometheus: StoreServer, influxdb: StoreServer) -> None:
         "-",
     ]
     environment = {
-        "K6_PROMETHEUS_RW_SERVER_URL": PrometheusStore(prometheus.url).write_url,
+        "K6_PROMETHEUS_RW_SERVER_URL": PrometheusStore(prometheus.url).k6_output[1],
         "K6_PROMETHEUS_RW_TREND_STATS": "avg,p(95),p(99)",
         "K6_PROMETHEUS_RW_PUSH_INTERVAL": "1s",
         "K6_NO_USAGE_REPORT": "true",

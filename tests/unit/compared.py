@@ -26,6 +26,8 @@ ENVIRONMENT = {
     "kafka": "4.3.1",
 }
 
+STARTED_AT = 1_795_000_000.0
+
 LOSSES = [
     Loss("queue", "everysec", "standing still", 1, 1000.0, 29_000, 985, 12, 1.4, "cut off", []),
     Loss("kafka", "everysec", "standing still", 1, 1000.0, 29_000, 0, 0, None, "cut off", ["L5"]),
@@ -65,6 +67,7 @@ def run(
         steal_percent=round(noise.uniform(0, 0.3), 2),
         others_percent=round(noise.uniform(1, 4), 2),
         samples=_samples(engine, scenario, seconds, noise),
+        started_at=STARTED_AT,
     )
     load, outcome = (
         {name: value for name, value in changes.items() if name in part.__struct_fields__}
@@ -195,7 +198,7 @@ def _samples(engine: str, scenario: str, seconds: float, noise: random.Random) -
         if engine == "kafka":
             values["broker_written_bytes_per_second"] = {"": now * 60}
             values["broker_read_bytes_per_second"] = {"": now * 75}
-        found.append(Sample(1_795_000_000.0 + second * 1.001, values))
+        found.append(Sample(STARTED_AT + second * 1.001, values))
     return found
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from firstcome.bench.arrivals import Arrivals
 from firstcome.bench.crowd import Crowd
-from firstcome.bench.k6_outcome import TOLD, outcome_of_promises
+from firstcome.bench.k6_outcome import outcome_of_promises
 from firstcome.bench.k6_summary import Heard, Promise
 from firstcome.bench.plan import Asked
 from firstcome.bench.run import K6, Distribution, Load, Outcome
@@ -26,10 +26,13 @@ ROWS = {
 
 
 def judged(
-    rows: dict[int, list[Row]] = ROWS, users: int = 9, broken: tuple[str, ...] = ()
+    rows: dict[int, list[Row]] = ROWS,
+    users: int = 3,
+    broken: tuple[str, ...] = (),
+    load: Load = LOAD,
 ) -> Outcome:
     """Judge three promises of a crowd that had `users` before its time was up."""
-    heard = Heard(LOAD, users, 3, 0, NONE, NONE, 100.0, 101.0, 101.05, PROMISES, 1.0, [])
+    heard = Heard(load, users, 3, 0, NONE, NONE, 100.0, 101.0, 101.05, PROMISES, 1.0, [])
     return outcome_of_promises(ASKED, heard, rows, {"api": 0.5}, broken)
 
 
@@ -49,31 +52,36 @@ def test_kept_promises_are_timed_from_the_request_to_the_row() -> None:
 
 def test_what_was_expected_follows_from_who_came() -> None:
     everybody = judged(users=9)
-    assert (everybody.expected, everybody.unsold) == (4, 1)
+    assert (everybody.expected, everybody.unsold, everybody.held) == (4, 1, False)
     few = judged(users=3)  # two wanted the first campaign, one the second
-    assert few.expected == 3
+    assert (few.expected, few.held) == (3, True)
+    refused = msgspec.structs.replace(LOAD, overloaded=1)
+    assert judged(users=9, load=refused).held, "who heard 503 did not ask again"
 
 
 @pytest.mark.parametrize(
-    ("rows", "lost"),
+    ("rows", "lost", "moved"),
     [
-        (changed(7), 1),
-        (changed(7, Row(2, "ann", "ISSUED", 100.2)), 1),
-        (changed(7, Row(1, "ann", "UNDER_REVIEW", 100.2)), 1),
-        (changed(8, *ROWS[7]), 2),
+        (changed(7), 1, 0),
+        (changed(7, Row(2, "ann", "ISSUED", 100.2)), 0, 1),
+        (changed(7, Row(1, "ann", "UNDER_REVIEW", 100.2)), 1, 0),
+        (changed(8, *ROWS[7]), 2, 0),
     ],
 )
-def test_promise_without_its_row_is_lost(rows: dict[int, list[Row]], lost: int) -> None:
-    outcome = judged(rows)
-    assert (outcome.lost, outcome.held) == (lost, False)
-    assert outcome.broken == [TOLD]
+def test_promise_without_its_row_is_lost_or_moved(
+    rows: dict[int, list[Row]], lost: int, moved: int
+) -> None:
+    outcome = judged(rows, users=3)
+    assert (outcome.lost, outcome.moved, outcome.held) == (lost, moved, False)
+    assert "everybody who was told so has a coupon, at that position" in outcome.broken
 
 
 def test_second_rows_and_rows_beyond_the_stock_are_counted() -> None:
-    twice = judged(changed(7, *ROWS[7], Row(2, "ann", "ISSUED", 100.3)))
-    assert (twice.doubled, twice.oversold) == (1, 0)
+    twice = judged(changed(7, *ROWS[7], Row(2, "ann", "ISSUED", 100.3)), users=3)
+    assert (twice.doubled, twice.oversold, twice.broken) == (1, 0, ["nobody has two"])
     too_many = judged(changed(7, *ROWS[7], *(Row(n, f"u{n}", "ISSUED", 100.3) for n in (2, 3))))
     assert (too_many.doubled, too_many.oversold) == (0, 1)
+    assert "no more than the stock" in too_many.broken
 
 
 def test_broken_law_breaks_the_run_though_every_promise_was_kept() -> None:

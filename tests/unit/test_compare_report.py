@@ -182,7 +182,8 @@ def test_set_up_of_a_quick_comparison_is_that_of_its_small_crowds() -> None:
 def test_report_escapes_what_runs_say(tmp_path: Path) -> None:
     values = {"process_cpu_percent": {"</script><b>": 3.0}}
     samples = [Sample(at, values) for at in (0.0, 1.0)]
-    run = compared.run("kafka", notes=["</script><b>"], setup={"<i>": "a|b"}, samples=samples)
+    asked = {"notes": ["</script><b>"], "setup": {"<i>": "a|b"}, "started_at": 0.0}
+    run = compared.run("kafka", samples=samples, **asked)
     write_report(compared.comparison([run], 1), tmp_path)
     text = (tmp_path / f"{BASE}.en.html").read_text(encoding="utf-8")
     assert "</script><b>" not in text

@@ -126,7 +126,7 @@ def test_samples_count_only_while_the_crowd_is_answered() -> None:
         )
         for at, rate, waits in seen
     ]
-    run = compared.run("direct", seconds=2.0, samples=samples)
+    run = compared.run("direct", seconds=2.0, samples=samples, started_at=101.0)
     assert BY_KEY["lock_waits_peak"].value(run) == 30
     assert BY_KEY["lock_waits"].value(run) == 20
 

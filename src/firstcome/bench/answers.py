@@ -42,6 +42,10 @@ ASK_AGAIN = frozenset(
         "TIMED_OUT",
     )
 )
+# The system said: come again.
+OVERLOADED = frozenset(
+    NUMBER[code] for code in (Outcome.UNAVAILABLE, Outcome.UNKNOWN, "TOO_MANY_REQUESTS")
+)
 # After these the user may hold a place that nobody has told him of.
 IN_DOUBT = frozenset(
     NUMBER[code]

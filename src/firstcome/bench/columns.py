@@ -3,7 +3,7 @@
 A fourth engine is one more line here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from firstcome.model import Engine
@@ -15,12 +15,20 @@ class Column(NamedTuple):
     name: str
     engine: Engine
     settings: Mapping[str, str]
+    parts: Sequence[str]  # the roles that it needs; a stack runs all of them
 
 
+_DIRECT = ("api", "postgres")
+_GATE = ("api", "postgres", "redis", "recorder", "sweeper")
 COLUMNS = (
-    Column("direct", Engine.DIRECT, {}),
-    Column("direct-conditional", Engine.DIRECT, {"FIRSTCOME_DIRECT__VARIANT": "conditional"}),
-    Column("queue", Engine.QUEUE, {}),
-    Column("kafka", Engine.KAFKA, {}),
+    Column("direct", Engine.DIRECT, {}, _DIRECT),
+    Column(
+        "direct-conditional",
+        Engine.DIRECT,
+        {"FIRSTCOME_DIRECT__VARIANT": "conditional"},
+        _DIRECT,
+    ),
+    Column("queue", Engine.QUEUE, {}, _GATE),
+    Column("kafka", Engine.KAFKA, {}, (*_GATE, "kafka")),
 )
 BY_NAME = {column.name: column for column in COLUMNS}

@@ -16,7 +16,13 @@ from firstcome import postgres
 from firstcome.bench.aftermath import Aftermath, laws_held, session
 from firstcome.bench.answers import Answers
 from firstcome.bench.generators import Generators
-from firstcome.bench.measure import CpuTimes, MachineTimes, journals_empty, used_memory
+from firstcome.bench.measure import (
+    CpuTimes,
+    MachineTimes,
+    is_alive,
+    journals_empty,
+    used_memory,
+)
 from firstcome.bench.offering import offer
 from firstcome.bench.plan import Asked, Plan, Said, check_loopback
 from firstcome.bench.report import LawHeld
@@ -43,6 +49,7 @@ class Progress(NamedTuple):
     refused: int = 0
     failed: int = 0
     issued: int = 0
+    overloaded: int = 0  # of the failed: 429 and 503
 
 
 class Measured(msgspec.Struct):
@@ -137,8 +144,8 @@ class Drop:
         aftermath = Aftermath(database, self._asked, campaign_ids, answers)
         self._watch(Progress("waiting until every answer is final"))
         final = aftermath.wait(FINAL_SECONDS)
-        cpu_seconds = self._cpu_since(cpu, processes)
         machine_now = MachineTimes.read()
+        cpu_seconds = self._cpu_since(cpu, processes)
         ours = sum(cpu_seconds.values()) + generator.cpu_seconds
         redis_bytes = self._memory_used(memory, database, campaign_ids)
         self._watch(Progress("checking the laws"))
@@ -183,6 +190,7 @@ class Drop:
                     said.refused,
                     said.failed,
                     row[0] if row else 0,
+                    said.overloaded,
                 )
             )
             if said.state == "done":
@@ -193,12 +201,11 @@ class Drop:
         self, before: CpuTimes, processes: Mapping[str, Sequence[int]]
     ) -> dict[str, float]:
         """Return CPU seconds by role; those of a process that has died meanwhile are lost."""
-        now = self._processes()
-        died = [role for role, pids in processes.items() if set(pids) - set(now.get(role, ()))]
+        now = CpuTimes.read(processes)
+        died = [role for role, pids in processes.items() if not all(map(is_alive, pids))]
         if died:
             self._notes.append(f"ended during the drop, CPU time unknown: {', '.join(died)}")
-        same = {role: pids for role, pids in now.items() if role not in died}
-        return CpuTimes.read(same).since(before)
+        return {role: used for role, used in now.since(before).items() if role not in died}
 
     def _memory(self) -> int | None:
         """Return Redis' memory, or None where the engine has no gate."""

@@ -2,26 +2,30 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
 from firstcome.bench.answers import (
+    CONNECTION_LOST,
+    NOT_SENT,
     NUMBER,
+    OVERLOADED,
     REFUSED,
     REPLAYED,
     REQUESTED,
+    TIMED_OUT,
     UNANSWERED,
     Answers,
 )
+from firstcome.bench.crowd import user_id
 from firstcome.bench.drop import Measured
 from firstcome.bench.plan import Asked
 from firstcome.bench.report import Report
 from firstcome.bench.run import BUILT_IN, Distribution, Load, Outcome
 from firstcome.bench.summary import asked_to_issued
-from firstcome.model import Outcome as Told
+from firstcome.bench.truth import Row
+from firstcome.bench.wrongs import wrongs
 
-OVERLOADED = frozenset(
-    NUMBER[code] for code in (Told.UNAVAILABLE, Told.UNKNOWN, "TOO_MANY_REQUESTS")
-)
+UNHEARD = frozenset((UNANSWERED, NOT_SENT, CONNECTION_LOST, TIMED_OUT))
 
 
 def load_of(asked: Asked, measured: Measured) -> Load:
@@ -34,6 +38,7 @@ def load_of(asked: Asked, measured: Measured) -> Load:
     heard = {NUMBER[code]: count for code, count in generator.heard.items()}
     served, requests = heard.get(REQUESTED, 0), sum(heard.values())
     refused = sum(heard.get(code, 0) for code in REFUSED)
+    unanswered = sum(heard.get(code, 0) for code in UNHEARD)
     overloaded = sum(heard.get(code, 0) for code in OVERLOADED)
     return Load(
         generator=BUILT_IN,
@@ -45,17 +50,18 @@ def load_of(asked: Asked, measured: Measured) -> Load:
         faults=requests - served - refused - overloaded,
         http_ms=Distribution.of(_http(answers)),
         iteration_ms=Distribution.of(_iterations(asked.crowd.order(), answers)),
-        requests_per_second_max=_best_second(answers.done),
+        requests_per_second_max=_best_second(answers),
         virtual_users_min=asked.connections,
         virtual_users_max=asked.connections,
         bytes_sent=generator.bytes_sent,
         bytes_received=generator.bytes_received,
+        unanswered=unanswered,
     )
 
 
 def outcome_of(asked: Asked, measured: Measured, report: Report) -> Outcome:
     """Return what became of the claims."""
-    found = {check.rule: check.violations_count for check in report.checks}
+    found = wrongs(_promises(asked, measured), _rows(measured), asked.coupons)
     broken = [check.rule for check in report.checks if not check.held]
     broken += [f"{law.law} {law.title}" for law in report.laws if not law.held]
     seconds = {role: cost.seconds for role, cost in report.cpu.items() if role != "total"}
@@ -63,27 +69,36 @@ def outcome_of(asked: Asked, measured: Measured, report: Report) -> Outcome:
         accepted=report.accepted,
         issued=report.issued,
         expected=report.expected,
-        lost=_violations(found, "everybody who was told so"),
-        doubled=_violations(found, "nobody has two"),
-        oversold=_violations(found, "no more than the stock"),
+        lost=found.lost,
+        doubled=found.doubled,
+        oversold=found.oversold,
         unsold=max(0, report.expected - report.issued),
         accepted_ms=Distribution.of(_answered(measured.answers, frozenset({REQUESTED}))),
         refused_ms=Distribution.of(_answered(measured.answers, REFUSED)),
         issued_ms=Distribution.of(asked_to_issued(asked, measured)),
         accepted_per_second=report.accepted_per_second,
-        persisted_per_second=report.persisted_per_second,
+        # Nothing at all is a rate too, where somebody had asked.
+        persisted_per_second=report.persisted_per_second or 0.0,
         final_after_seconds=report.final_after_seconds,
         cpu_seconds=seconds,
         redis_bytes_per_user=report.redis_bytes_per_user,
         held=report.held,
         broken=broken,
+        moved=found.moved,
     )
 
 
-def _violations(found: Mapping[str, int], rule: str) -> int:
-    """Return the count of the one check whose sentence begins so."""
-    [count] = [count for sentence, count in found.items() if sentence.startswith(rule)]
-    return count
+def _promises(asked: Asked, measured: Measured) -> Iterator[tuple[int, str, int]]:
+    """Yield (campaign, user, position) of everybody who was promised a coupon, once."""
+    answers, seen = measured.answers, set[int]()
+    for request, user in enumerate(asked.crowd.order()):
+        if answers.code[request] == REQUESTED and user not in seen:
+            seen.add(user)
+            yield asked.crowd.campaign_of(user), user_id(user), answers.position[request]
+
+
+def _rows(measured: Measured) -> dict[int, Sequence[Row]]:
+    return {number: offer.rows for number, offer in enumerate(measured.offers)}
 
 
 def _http(answers: Answers) -> Iterator[float]:
@@ -111,6 +126,8 @@ def _iterations(order: "array[int]", answers: Answers) -> Iterator[float]:
     return (last[user] - first[user] for user in first)
 
 
-def _best_second(done: "array[float]") -> float | None:
-    seconds = Counter(int(at) for at in done)
+def _best_second(answers: Answers) -> float | None:
+    """Return the most answers of one second; who gave up has none."""
+    heard = zip(answers.done, answers.code, strict=True)
+    seconds = Counter(int(at) for at, code in heard if code not in UNHEARD)
     return float(max(seconds.values())) if seconds else None

@@ -100,6 +100,7 @@ class Generators:
             accepted=sum(part.accepted for part in parts),
             refused=sum(part.refused for part in parts),
             failed=sum(part.failed for part in parts),
+            overloaded=sum(part.overloaded for part in parts),
             cpu_seconds=sum(part.cpu_seconds for part in parts),
             bytes_sent=sum(part.bytes_sent for part in parts),
             bytes_received=sum(part.bytes_received for part in parts),

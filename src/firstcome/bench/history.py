@@ -14,6 +14,7 @@ from statistics import median
 import msgspec
 
 from firstcome.bench.run import Run
+from firstcome.bench.scenarios import BY_NAME
 from firstcome.errors import Refused
 
 EARLIER_MIN, EARLIER_MAX = 3, 20
@@ -26,6 +27,7 @@ class Figure(msgspec.Struct, frozen=True):
     name: str
     unit: str
     more_is_better: bool
+    waiting: bool = False  # says nothing of a crowd that is meant to wait
 
     def of(self, run: Run) -> float | None:
         """Read it off a run."""
@@ -39,8 +41,8 @@ class Figure(msgspec.Struct, frozen=True):
 
 FIGURES = (
     Figure("persisted", "rows/s", True),
-    Figure("http p95", "ms", False),
-    Figure("issued p95", "ms", False),
+    Figure("http p95", "ms", False, waiting=True),
+    Figure("issued p95", "ms", False, waiting=True),
     Figure("cpu", "us/issued", False),
 )
 
@@ -107,9 +109,10 @@ def _kind(run: Run) -> tuple[object, ...]:
 
 def _trends_of(runs: Sequence[Run]) -> Iterator[Trend]:
     newest = runs[-1]
+    scenario = BY_NAME.get(newest.scenario)
     for figure in FIGURES:
         value = figure.of(newest)
-        if value is None:
+        if value is None or (figure.waiting and scenario is not None and scenario.saturating):
             continue
         values = [figure.of(run) for run in runs[-1 - EARLIER_MAX : -1]]
         earlier = [each for each in values if each is not None]

@@ -25,6 +25,7 @@ from firstcome.bench.answers import (
     FAILED,
     IN_DOUBT,
     NOT_SENT,
+    OVERLOADED,
     REFUSED,
     REPLAYED,
     REQUESTED,
@@ -77,6 +78,7 @@ class Load:
             accepted=counts[REQUESTED],
             refused=sum(counts[code] for code in REFUSED),
             failed=sum(counts[code] for code in FAILED),
+            overloaded=sum(counts[code] for code in OVERLOADED),
             bytes_sent=self._bytes_sent,
             bytes_received=self._bytes_received,
         )

@@ -70,6 +70,11 @@ class CpuTimes(msgspec.Struct, frozen=True):
         }
 
 
+def is_alive(pid: int) -> bool:
+    """Return whether a process is there; where the kernel has no /proc, nothing is known to die."""
+    return not (_PROC / "self").exists() or (_PROC / str(pid)).exists()
+
+
 def process_trees(groups: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
     """Return the process ids of each group with those of all their children."""
     _, children = _process_table()

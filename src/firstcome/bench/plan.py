@@ -55,6 +55,7 @@ class Said(msgspec.Struct, omit_defaults=True):
     accepted: int = 0
     refused: int = 0
     failed: int = 0
+    overloaded: int = 0  # of the failed
     cpu_seconds: float = 0.0
     bytes_sent: int = 0
     bytes_received: int = 0

@@ -51,18 +51,19 @@ class Load(msgspec.Struct, frozen=True):
     refused: int  # sold out, a duplicate, not open: the answer that the rules ask for
     overloaded: int  # 429 and 503: come again
     faults: int  # no answer, or one that the contract does not know
-    http_ms: Distribution  # of all answers
+    http_ms: Distribution  # of all answers; built-in: of last tries, each from when it was due
     iteration_ms: Distribution  # of a user: from his first request to his last answer
     requests_per_second_max: float | None  # in the best second
     virtual_users_min: int
     virtual_users_max: int
     bytes_sent: int | None
     bytes_received: int | None
+    unanswered: int = 0  # of the faults: never sent, lost on the way, or too late
 
     @property
     def requests_per_second(self) -> float:
         """Answers a second on average."""
-        return self.requests / self.seconds if self.seconds else 0.0
+        return (self.requests - self.unanswered) / self.seconds if self.seconds else 0.0
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -71,8 +72,8 @@ class Outcome(msgspec.Struct, frozen=True):
     accepted: int  # users who were promised a coupon
     issued: int
     expected: int  # as many as there were users or coupons, whichever was less
-    lost: int  # promised, but no row
-    doubled: int  # second rows of a user, or of a position
+    lost: int  # users who were promised a coupon, and have none
+    doubled: int  # second rows of a user
     oversold: int  # rows beyond the stock
     unsold: int  # coupons left although somebody had asked
     accepted_ms: Distribution  # HTTP, of served claims
@@ -85,6 +86,7 @@ class Outcome(msgspec.Struct, frozen=True):
     redis_bytes_per_user: float | None
     held: bool  # every check and every law
     broken: list[str]  # the rules that did not hold
+    moved: int = 0  # users who have a coupon at another position than they were told
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -105,13 +107,17 @@ class Run(msgspec.Struct, frozen=True):
     others_percent: float | None
     samples: list[Sample] = []
     notes: list[str] = []
+    started_at: float = 0.0  # of the load, seconds since 1970
+    parts: list[str] = []  # the roles that the engine needs; the stack runs others too
 
     @property
     def cpu_us_per_issuance(self) -> float | None:
-        """CPU time of all processes but the generator, for each coupon issued."""
-        if not self.outcome.issued or not self.outcome.cpu_seconds:
+        """CPU time of the engine's own parts, for each coupon issued."""
+        seconds = self.outcome.cpu_seconds
+        if not self.outcome.issued or not seconds:
             return None
-        return sum(self.outcome.cpu_seconds.values()) / self.outcome.issued * 1e6
+        needed = [used for role, used in seconds.items() if not self.parts or role in self.parts]
+        return sum(needed) / self.outcome.issued * 1e6
 
 
 class Loss(msgspec.Struct, frozen=True):

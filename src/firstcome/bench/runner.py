@@ -21,9 +21,7 @@ from firstcome.bench.collect.collector import Collector, Source
 from firstcome.bench.collect.database import Database
 from firstcome.bench.collect.feed import Feed
 from firstcome.bench.collect.gate import Redis
-from firstcome.bench.collect.influx import InfluxStore
 from firstcome.bench.collect.machine import Machine
-from firstcome.bench.collect.prometheus import PrometheusStore
 from firstcome.bench.collect.stores import Store
 from firstcome.bench.columns import Column
 from firstcome.bench.drop import Drop, Progress
@@ -59,14 +57,21 @@ class Runner:
     """One stack and its column. Blocking; `fresh` makes one."""
 
     def __init__(
-        self, stack: RunningStack, column: Column, watch: Callable[[Progress], None]
+        self,
+        stack: RunningStack,
+        column: Column,
+        watch: Callable[[Progress], None],
+        commit: str | None = None,
     ) -> None:
+        """`commit`: of the code, where somebody has looked already."""
         self._stack = stack
         self._column = column
         self._watch = watch
         self._settings = settings_of(stack)
         self._origin = Origin.of(self._settings)
+        self._commit = commit or self._origin.commit
         self._per_second = 0.0
+        self._before: list[str] = []  # what has run on this stack
 
     def warm_up(self, share: float = 1.0) -> None:
         """Let a first crowd through, whose figures only say how large others have to be."""
@@ -74,6 +79,7 @@ class Runner:
         users = max(1, round(WARM_UP.users * share * size))
         scenario = msgspec.structs.replace(WARM_UP, users=users, coupons=users)
         self._per_second = self.run(scenario, 1, 0).outcome.persisted_per_second or 0.0
+        self._before = [f"warm-up {share:g}"]
 
     def run(
         self,
@@ -86,7 +92,7 @@ class Runner:
 
         `stores` get every sample at once; one that is away is named in the run's notes.
         """
-        if scenario.saturating and self._per_second:
+        if scenario.saturating and scenario.name != WARM_UP.name:
             scenario = scenario.sized(self._per_second, SATURATION_SECONDS)
         asked = scenario.asked(self._column.engine, seed)
         at, calibration = datetime.now(UTC), calibration_ms()
@@ -106,6 +112,7 @@ class Runner:
             calibration_ms=calibration,
             steal_percent=report.steal_percent,
             others_percent=report.others_percent,
+            started_at=measured.started_at,
             samples=[each for each in collector.samples if each.at >= measured.started_at - 1],
             notes=[*report.notes, *feed.notes()],
         )
@@ -142,6 +149,7 @@ class Runner:
             calibration_ms=calibration,
             steal_percent=found.steal_percent,
             others_percent=found.others_percent,
+            started_at=found.started_at,
             samples=[each for each in collector.samples if each.at >= found.started_at - 1],
             notes=[*found.notes, *feed.notes()],
         )
@@ -176,12 +184,15 @@ class Runner:
         self, at: datetime, scenario: Scenario, which: tuple[int, int], **measured: Any
     ) -> Run:
         seed, repetition = which
+        setup = self._setup(scenario)
+        self._before.append(scenario.name)
         return Run(
             at=f"{at:%Y-%m-%d %H:%M:%S}",
-            commit=self._origin.commit,
+            commit=self._commit,
             environment=dict(self._origin.environment),
-            setup=self._setup(scenario),
+            setup=setup,
             engine=self._column.name,
+            parts=list(self._column.parts),
             scenario=scenario.name,
             seed=seed,
             repetition=repetition,
@@ -196,6 +207,7 @@ class Runner:
             del figures["users"], figures["coupons"]
         return {
             "stack": " ".join(UP),
+            "before": ", ".join(self._before),
             "scenario": msgspec.json.encode(figures, order="sorted").decode(),
         }
 
@@ -213,22 +225,19 @@ def labels(
 
 def k6_outputs(stores: Sequence[Store], tags: dict[str, str]) -> Outputs:
     """Return what makes k6 write to the same servers."""
-    prometheus = [each.write_url for each in stores if isinstance(each, PrometheusStore)]
-    influx = [each.database_url for each in stores if isinstance(each, InfluxStore)]
-    return Outputs(
-        prometheus_url=prometheus[0] if prometheus else "",
-        influxdb_url=influx[0] if influx else "",
-        tags=tags,
-    )
+    urls = dict(store.k6_output for store in stores)
+    return Outputs(urls.get("prometheus", ""), urls.get("influxdb", ""), tags)
 
 
 @contextmanager
-def fresh(column: Column, watch: Callable[[Progress], None]) -> Iterator[Runner]:
+def fresh(
+    column: Column, watch: Callable[[Progress], None], commit: str | None = None
+) -> Iterator[Runner]:
     """Start a stack for a column, lend its runner, and remove it with all its data."""
     with tempfile.TemporaryDirectory(prefix="firstcome-bench-") as folder:
         watch(Progress(f"starting a stack for {column.name}"))
         with started(Path(folder) / "stack", *UP, **column.settings) as stack:
-            yield Runner(stack, column, watch)
+            yield Runner(stack, column, watch, commit)
 
 
 def calibration_ms() -> float:

@@ -67,13 +67,15 @@ class CampaignDirectory:
         return list(self._campaigns.values())
 
     async def get(self, campaign_id: CampaignId) -> Campaign | None:
-        """Return one campaign, None when there is none; age and errors as `list`.
+        """Return one campaign, None when there is none; age as `list`.
 
-        That there is none is at most a tenth of a second old.
+        That there is none is at most a tenth of a second old. Raises DatabaseUnavailable when
+        the campaign is not known and the database does not say.
         """
         await self._refresh()
         if campaign_id not in self._campaigns:
-            await self._refresh(MISS_SECONDS)
+            # Nothing older can say that there is none.
+            await self._refresh(MISS_SECONDS, needed=True)
         return self._campaigns.get(campaign_id)
 
     async def coupons_of(self, user_id: UserId) -> builtins.list[HeldCoupon]:
@@ -101,7 +103,7 @@ class CampaignDirectory:
             return Standing(Status.NOT_REQUESTED)
         return Standing(Status.NOT_REQUESTED, problem=Outcome.UNAVAILABLE)
 
-    async def _refresh(self, age_seconds: float = REFRESH_SECONDS) -> None:
+    async def _refresh(self, age_seconds: float = REFRESH_SECONDS, *, needed: bool = False) -> None:
         at = self._refreshed_at
         if at is not None and self._clock() - at < age_seconds:
             return
@@ -111,7 +113,7 @@ class CampaignDirectory:
             # A caller that goes away does not take the others' answer with it.
             await shield(self._refreshing)
         except DatabaseUnavailable:
-            if at is None:
+            if at is None or needed:
                 raise
 
     async def _read(self) -> None:

@@ -7,7 +7,8 @@ Needs the packages of the extras `local` and `bench`, and a machine that does li
 import json
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -21,14 +22,21 @@ from firstcome.bench.compare.comparing import Course, compare
 from firstcome.bench.compare.report import write_report
 from firstcome.bench.drop import Progress
 from firstcome.bench.history import History, Trend, trends
+from firstcome.bench.k6_command import binary, script
 from firstcome.bench.progress import watching
 from firstcome.bench.run import BUILT_IN, K6, Loss, Run
 from firstcome.bench.runner import fresh
 from firstcome.bench.scenarios import BY_NAME as SCENARIO
+from firstcome.cli.signals import end_by_interrupt
 from firstcome.drill import forgetting
+from firstcome.drill.forgetting_report import as_said
 from firstcome.drill.stage import staged
 
-app = typer.Typer(no_args_is_help=True, help="Measure engines, and put them side by side.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Measure engines, and put them side by side.",
+    callback=end_by_interrupt,
+)
 
 Seed = Annotated[int | None, typer.Option(help="Repeats the crowds.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document.")]
@@ -64,6 +72,9 @@ def run(  # noqa: PLR0913 - one argument an option
     column = COLUMN[_known(engine, list(COLUMN), "--engine")]
     chosen = SCENARIO[_known(scenario, list(SCENARIO), "--scenario")]
     _known(generator, [BUILT_IN, K6], "--generator")
+    if generator == K6:
+        binary()  # found missing now, not after a warm-up
+        script(chosen)
     if quick:
         chosen = chosen.shortened()
     stores = stores_of(prometheus, influx)
@@ -94,20 +105,25 @@ def compare_engines(  # noqa: PLR0913 - one argument an option
     course = Course.quick_one(number) if quick else Course.full_one(number, repetitions)
     past, stores = History(history), stores_of(prometheus, influx)
 
+    runs: list[Run] = []
+
     def ended(found: Run) -> None:
+        runs.append(found)
         past.append(found)
         sys.stderr.write(said(found))
 
-    with watching(Console(stderr=True)) as watch:
+    folder.mkdir(parents=True, exist_ok=True)
+    with watching(Console(stderr=True)) as watch, _kept(runs, folder):
         comparison = compare(course, watch, stores, ended)
+        written = write_report(comparison, folder)
         if not quick:
             comparison = msgspec.structs.replace(comparison, losses=_losses(number, watch))
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in write_report(comparison, folder):
-        sys.stderr.write(f"written: {path}\n")
+            written = write_report(comparison, folder)
+    sys.stderr.write("".join(f"written: {path}\n" for path in written))
     if as_json:
         sys.stdout.write(msgspec.json.encode(comparison).decode() + "\n")
-    raise typer.Exit(0 if all(each.outcome.held for each in comparison.runs) else 1)
+    held = all(each.outcome.held for each in comparison.runs)
+    raise typer.Exit(0 if held and all(map(as_said, comparison.losses)) else 1)
 
 
 @app.command("history")
@@ -119,6 +135,19 @@ def show_history(history: HistoryFile = HISTORY, as_json: AsJson = False) -> Non
     else:
         sys.stdout.write("\n".join(map(trend_line, found)) + "\n" if found else "no runs yet\n")
     raise typer.Exit(1 if any(each.regressed for each in found) else 0)
+
+
+@contextmanager
+def _kept(runs: list[Run], folder: Path) -> Iterator[None]:
+    """Write what was measured so far when something ends a comparison half-way."""
+    try:
+        yield
+    except BaseException:
+        if runs:
+            path = folder / "comparison-unfinished.json"
+            path.write_bytes(msgspec.json.encode(runs))
+            sys.stderr.write(f"{len(runs)} runs were measured by then; written: {path}\n")
+        raise
 
 
 def _losses(seed: int, watch: Callable[[Progress], None]) -> list[Loss]:

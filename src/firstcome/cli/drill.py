@@ -16,6 +16,7 @@ import typer
 
 from firstcome.bench.origin import Origin
 from firstcome.bench.run import Loss
+from firstcome.cli.signals import end_by_interrupt
 from firstcome.drill import (
     consumer_pause,
     forgetting,
@@ -28,7 +29,9 @@ from firstcome.drill import (
 from firstcome.drill.incident_report import NAME, Facts, drawing
 from firstcome.drill.stage import staged
 
-app = typer.Typer(no_args_is_help=True, help="Break a stack of its own on purpose.")
+app = typer.Typer(
+    no_args_is_help=True, help="Break a stack of its own on purpose.", callback=end_by_interrupt
+)
 
 Seed = Annotated[int | None, typer.Option(help="Repeats a crowd.")]
 Folder = Annotated[Path, typer.Option(help="Where the report goes.", file_okay=False)]

@@ -6,10 +6,8 @@ Ctrl-C as well. Exit code 0: no law was broken, and as many faults were effectiv
 
 import math
 import random
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import msgspec
@@ -47,7 +45,6 @@ def faults(  # noqa: PLR0913 - one argument an option
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Let faults loose on a stack under load, one about every ten seconds, and check every law."""
-    signal.signal(signal.SIGTERM, _interrupted)
     seed = random.SystemRandom().randrange(SEED_MAX) if seed is None else seed
     _say(f"seed {seed}")
     legs = math.ceil(minutes / LEG_MINUTES_MAX)
@@ -69,7 +66,3 @@ def faults(  # noqa: PLR0913 - one argument an option
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _interrupted(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -12,7 +12,7 @@ file before it starts again, as a power failure would: with `everysec` all of th
 with `always` nothing, because no answer leaves before its write is synced. Then everybody who
 had been told yes is looked up. Each case has a stack of its own with default settings.
 """.strip()
-RISK_SECONDS = 2.0  # what `everysec` may lose at worst, by Redis' own documentation
+LOSS_SECONDS_MAX = 2.0  # what `everysec` may lose at worst, by Redis' own documentation
 
 
 def page(day: str, losses: Sequence[Loss], origin: Origin) -> str:
@@ -50,7 +50,7 @@ def page(day: str, losses: Sequence[Loss], origin: Origin) -> str:
 def as_said(loss: Loss) -> bool:
     """Whether an engine lost no more than docs/engines.md says that it may."""
     if loss.engine == "queue" and loss.fsync == "everysec":
-        return loss.lost + loss.moved <= loss.rate * RISK_SECONDS
+        return loss.lost + loss.moved <= loss.rate * LOSS_SECONDS_MAX and not loss.broken
     return not (loss.lost or loss.moved or loss.broken)
 
 

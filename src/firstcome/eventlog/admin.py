@@ -29,7 +29,7 @@ Offsets = dict[int, int]  # partition -> offset
 
 REPLY_TIMEOUT_SECONDS = 10.0
 # The observer says so by what it remembers of the topic, without asking a broker: of one that
-# was starting, or from before partitions were added. It would go on so for most of an hour.
+# was starting, or from before partitions were added. It would go on so for a quarter of an hour.
 _OUTDATED = (KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC)
 T = TypeVar("T")
 

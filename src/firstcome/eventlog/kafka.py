@@ -178,10 +178,17 @@ class Appender:
 
     def _broken(self, producer: Producer, reason: str) -> None:
         """Nothing can be appended through this instance any more, whatever the broker does."""
-        if producer is self._producer:
-            self._go_away(reason)
-            log.warning("producer_renewed", reports_owed=len(self._owed), reason=reason)
+        if producer is not self._producer:
+            return
+        self._go_away(reason)
+        owed = len(self._owed)
+        try:
             self._renew()
+        except Exception:
+            # Whoever polls goes on polling; the next fatal error, or RENEW_SECONDS, tries again.
+            log.exception("renewal_failed", reports_owed=owed)
+        else:
+            log.warning("producer_renewed", reports_owed=owed, reason=reason)
 
     def _renew(self) -> None:
         """Let a new producer take over; what the old one still owed is unknown.

@@ -1,7 +1,8 @@
 -- What is looked at each second while a run is measured. Reads only.
 --
 -- pg_stat_database  counters of our database since the server's start
--- pg_stat_activity  one row a session; `backend_type` keeps the server's own processes out
+-- pg_stat_activity  one row a session; `backend_type` keeps the server's own processes out, the
+--                   names those who measure
 -- %(ids)s           an array of campaign numbers
 
 -- name: counters
@@ -12,7 +13,8 @@ FROM pg_stat_database WHERE datname = current_database()
 -- name: sessions
 SELECT coalesce(state, 'unknown'), count(*), count(*) FILTER (WHERE wait_event_type = 'Lock')
 FROM pg_stat_activity
-WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+WHERE datname = current_database() AND backend_type = 'client backend'
+    AND application_name NOT IN ('firstcome-bench', 'firstcome-drop')
 GROUP BY 1
 
 -- name: campaigns

@@ -19,9 +19,10 @@ class AnswersHeard:
         if progress.requests:
             with self._lock:
                 self._counts = {
-                    "accepted": float(progress.accepted),
+                    "served": float(progress.accepted),
                     "refused": float(progress.refused),
-                    "failed": float(progress.failed),
+                    "overloaded": float(progress.overloaded),
+                    "faults": float(progress.failed - progress.overloaded),
                 }
 
     def read(self) -> Values:

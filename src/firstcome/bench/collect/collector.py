@@ -12,8 +12,10 @@ from typing import Protocol, Self
 
 from firstcome.bench.collect.samples import Sample
 from firstcome.errors import FirstcomeError
+from firstcome.logs import get_logger
 
 INTERVAL_SECONDS = 1.0
+log = get_logger()
 Values = dict[str, dict[str, float]]  # metric -> label value -> value
 
 
@@ -65,6 +67,8 @@ class Collector:
                 values |= source.read()
             except FirstcomeError:
                 continue
+            except Exception:
+                log.exception("source_failed", source=type(source).__name__)
         return Sample(at, values)
 
     def _run(self) -> None:

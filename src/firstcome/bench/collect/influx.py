@@ -31,13 +31,9 @@ class InfluxStore:
         self._endpoint = Endpoint.of(url)
         self._database = database
         self._is_made = False
-        self.name = f"InfluxDB at {self._endpoint.server}/{database}"
-
-    @property
-    def database_url(self) -> str:
-        """The address with the database, as k6 takes it; without credentials."""
-        endpoint = self._endpoint
-        return f"{endpoint.scheme}://{endpoint.server}{endpoint.path}/{self._database}"
+        there = self._endpoint
+        self.name = f"InfluxDB at {there.server}/{database}"
+        self.k6_output = "influxdb", f"{there.scheme}://{there.server}{there.path}/{database}"
 
     def write(self, labels: Mapping[str, str], samples: Sequence[Sample]) -> None:
         """Send all of them in one request. Raises Unavailable, or Refused for good."""

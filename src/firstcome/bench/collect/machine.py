@@ -4,7 +4,7 @@ Works without the help of those that are looked at. A process that ends takes it
 CPU time with it; the rate of its role is then too low for one sample.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from firstcome.bench.collect.collector import Rates, Values
@@ -20,15 +20,15 @@ class Machine:
     def __init__(self, processes: Callable[[], Mapping[str, Sequence[int]]]) -> None:
         """`processes` tells the process ids by role; asked once."""
         self._groups = dict(processes())
-        self._trees = process_trees(self._groups)
         self._cpu, self._io = Rates(), Rates()
         self._times = MachineTimes.read()
 
     def read(self) -> Values:
         """Look once."""
+        trees = process_trees(self._groups)  # each session of PostgreSQL is a process
         values: Values = {
             "process_memory_bytes": {
-                role: sum(map(memory_bytes, pids)) for role, pids in self._trees.items()
+                role: sum(map(memory_bytes, pids)) for role, pids in trees.items()
             }
         }
         if cpu := self._cpu.since_last(CpuTimes.read(self._groups).seconds):
@@ -39,24 +39,26 @@ class Machine:
             "machine_steal_percent": self._times.steal_percent(before),
         }
         values |= {name: {"": share} for name, share in shares.items() if share is not None}
-        for name, rate in self._io.since_last(self._broker_bytes()).items():
+        for name, rate in self._io.since_last(broker_bytes(trees.get(BROKER, ()))).items():
             values[f"broker_{name}_bytes_per_second"] = {"": rate}
         return values
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _broker_bytes(self) -> dict[str, float]:
-        found = {"read": 0.0, "written": 0.0}
-        for pid in self._trees.get(BROKER, ()):
-            try:
-                text = (_PROC / str(pid) / "io").read_text()
-            except OSError:
-                return {}
-            fields = dict(line.split(": ") for line in text.splitlines())
-            found["read"] += int(fields["rchar"])
-            found["written"] += int(fields["wchar"])
-        return found
+
+def broker_bytes(pids: Iterable[int]) -> dict[str, float]:
+    """Return what processes have read and written so far; nothing where one is gone."""
+    found = {"read": 0.0, "written": 0.0}
+    for pid in pids:
+        try:
+            text = (_PROC / str(pid) / "io").read_text()
+        except OSError:
+            return {}
+        fields = dict(line.split(": ") for line in text.splitlines())
+        found["read"] += int(fields["rchar"])
+        found["written"] += int(fields["wchar"])
+    return found
 
 
 def memory_bytes(pid: int) -> float:

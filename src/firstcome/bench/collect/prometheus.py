@@ -32,11 +32,8 @@ class PrometheusStore:
         endpoint = Endpoint.of(url)
         self._endpoint = endpoint._replace(path=endpoint.path or WRITE_PATH)
         self.name = f"Prometheus at {endpoint.server}"
-
-    @property
-    def write_url(self) -> str:
-        """Where samples go, without credentials: k6 writes to the same."""
-        return f"{self._endpoint.scheme}://{self._endpoint.server}{self._endpoint.path}"
+        there = self._endpoint
+        self.k6_output = "prometheus", f"{there.scheme}://{there.server}{there.path}"
 
     def write(self, labels: Mapping[str, str], samples: Sequence[Sample]) -> None:
         """Send all of them in one request. Raises Unavailable, or Refused for good."""

@@ -35,7 +35,7 @@ METRICS = (
     Metric("postgres_deadlocks_total", "deadlocks", "Since the stack's start."),
     Metric("redis_memory_bytes", "bytes", "Allocated by the server (used_memory)."),
     Metric("redis_commands_per_second", "commands/s", "Commands processed."),
-    Metric("consumer_lag_records", "records", "In the log, not yet read by a recorder."),
+    Metric("consumer_lag_records", "records", "In the log, beyond what recorders have done."),
     Metric("consumer_lag_claims", "claims", "Admitted by the gate, without a row yet."),
     Metric("broker_read_bytes_per_second", "bytes/s", "Read by the broker: sockets and files."),
     Metric("broker_written_bytes_per_second", "bytes/s", "Written by it: sockets and files."),

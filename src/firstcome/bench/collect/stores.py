@@ -15,6 +15,7 @@ class Store(Protocol):
     """A server outside that keeps samples; `name` is for people and holds no password."""
 
     name: str
+    k6_output: tuple[str, str]  # "prometheus" or "influxdb", and where k6 writes; no credentials
 
     def write(self, labels: Mapping[str, str], samples: Sequence[Sample]) -> None:
         """Hand them over, within seconds; the same again does no harm.

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from firstcome.bench import origin
 from firstcome.bench.collect.stores import Store
 from firstcome.bench.columns import BY_NAME as COLUMN
 from firstcome.bench.columns import COLUMNS, Column
 from firstcome.bench.drop import Progress
+from firstcome.bench.k6_command import binary, script
 from firstcome.bench.run import Comparison, Run
 from firstcome.bench.runner import fresh
 from firstcome.bench.scenarios import BY_NAME, Scenario
@@ -30,11 +32,13 @@ class Course(NamedTuple):
     seed: int
 
     @classmethod
-    def quick_one(cls, seed: int) -> "Course":
+    def quick_one(cls, seed: int, repetitions: int = 3) -> "Course":
         """Return what fits into ten minutes."""
         columns = [COLUMN[name] for name in ("direct", "queue", "kafka")]
         scenarios = [BY_NAME[name].shortened() for name in ("source", "steady")]
-        return cls(columns, [*scenarios, BY_NAME["saturation"]], scenarios[:1], 3, True, seed)
+        return cls(
+            columns, [*scenarios, BY_NAME["saturation"]], scenarios[:1], repetitions, True, seed
+        )
 
     @classmethod
     def full_one(cls, seed: int, repetitions: int = 3) -> "Course":
@@ -51,6 +55,10 @@ def compare(
     ended: Callable[[Run], None] = lambda run: None,
 ) -> Comparison:
     """Run the whole course; `ended` hears of every run at once. Raises Refused, Unavailable."""
+    if course.k6_scenarios:
+        binary()  # found missing now, not after the first engine's runs
+        for scenario in course.k6_scenarios:
+            script(scenario)
     runs: list[Run] = []
     for run in _runs(course, watch, stores):
         runs.append(run)
@@ -69,9 +77,10 @@ def compare(
 def _runs(
     course: Course, watch: Callable[[Progress], None], stores: Sequence[Store]
 ) -> Iterator[Run]:
+    commit = origin.commit()
     for repetition in range(1, course.repetitions + 1):
         for column in turned(course.columns, repetition - 1):
-            with fresh(column, watch) as runner:
+            with fresh(column, watch, commit) as runner:
                 runner.warm_up(0.25 if course.quick else 1.0)
                 for scenario in course.scenarios:
                     yield runner.run(scenario, course.seed + repetition, repetition, stores)

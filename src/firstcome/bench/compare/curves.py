@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from firstcome.bench.collect.samples import Sample
 from firstcome.bench.compare.blocks import Chart, Series
-from firstcome.bench.compare.readings import Look, load_began, total
+from firstcome.bench.compare.readings import Look, total
 from firstcome.bench.run import Run
 
 
@@ -92,12 +92,12 @@ def _labelled(run: Run, metric: str) -> dict[str, dict[int, float]]:
     """Return the course of each label, the highest first."""
     labels = dict.fromkeys(label for each in run.samples for label in each.values.get(metric, ()))
     found = {label: by_second(run, total(metric, label)) for label in labels}
-    return dict(sorted(found.items(), key=lambda item: -max(item[1].values())))
+    return dict(sorted(found.items(), key=lambda item: -max(item[1].values(), default=0.0)))
 
 
 def by_second(run: Run, look: Look) -> dict[int, float]:
     """Return what was seen, by whole seconds since the load began."""
-    began = load_began(run.samples)
+    began = run.started_at
     found = {}
     for sample in run.samples:
         if (second := _second(sample, began)) >= 0 and (value := look(sample)) is not None:

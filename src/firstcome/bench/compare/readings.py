@@ -1,11 +1,11 @@
 """How samples become one value of a run: over the time of the load, an average or a peak.
 
-The load's time is that in which the crowd got answers; where no sample tells, it is the whole
-run. A metric that was not sampled gives None, never 0.
+The load's time is that from its start to the last answer. A rate is that of the second before
+its sample. A metric that was not sampled gives None, never 0.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from firstcome.bench.collect.samples import Sample
 from firstcome.bench.run import Run
@@ -14,16 +14,17 @@ Reading = Callable[[Run], float | None]
 Look = Callable[[Sample], float | None]
 
 
-def load_began(samples: Sequence[Sample]) -> float:
-    """Return when the load began: a second before the first answers were seen."""
-    asked = (sample.at for sample in samples if (total("requests_per_second")(sample) or 0) > 0)
-    return next(asked, samples[0].at + 1.0) - 1.0 if samples else 0.0
+# A sample belongs to the load if most of the second before it does.
+SETTLING_SECONDS = 0.5
 
 
 def during_load(run: Run) -> list[Sample]:
-    """Return the samples between the first answer and the last."""
-    began = load_began(run.samples)
-    inside = [each for each in run.samples if 0 <= each.at - began <= run.load.seconds + 1.0]
+    """Return the samples from the start of the load to its last answer."""
+    inside = [
+        each
+        for each in run.samples
+        if SETTLING_SECONDS <= each.at - run.started_at <= run.load.seconds + SETTLING_SECONDS
+    ]
     return inside or list(run.samples)
 
 

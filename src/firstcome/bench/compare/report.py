@@ -21,7 +21,7 @@ def write_report(comparison: Comparison, folder: Path) -> list[Path]:
     The folder is made; a report of the same day is replaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"comparison-{comparison.at[:10]}"
+    name = f"comparison-{comparison.at[:10]}{'-quick' if comparison.quick else ''}"
     data = folder / f"{name}.json"
     data.write_bytes(msgspec.json.encode(compact(comparison)))
     grid = Grid(comparison)
@@ -53,9 +53,14 @@ def compact(comparison: Comparison) -> Comparison:
     return msgspec.structs.replace(comparison, runs=runs)
 
 
+def _digits(value: float) -> float:
+    """Return a whole number as it is, any other to five digits."""
+    return value if value == int(value) else float(f"{value:.5g}")
+
+
 def _rounded(sample: Sample) -> Sample:
     values = {
-        metric: {label: float(f"{value:.5g}") for label, value in by_label.items()}
+        metric: {label: _digits(value) for label, value in by_label.items()}
         for metric, by_label in sample.values.items()
     }
     return Sample(round(sample.at, 2), values)

@@ -208,7 +208,7 @@ def _direct(grid: Grid) -> Iterator[Finding]:
     if others and not somewhere:
         yield Finding(Topic.DIRECT, "direct-nowhere")
     failed = grid.cell(BY_KEY["failed_percent"], STEADY, BUILT_IN, "direct")
-    if failed.median == 0:
+    if failed.median is not None and not failed.most:
         yield Finding(Topic.DIRECT, "direct-enough", Tone.GOOD)
     yield Finding(Topic.DIRECT, "direct-parts")
 
