@@ -63,8 +63,9 @@ async def test_appender_that_learns_of_a_fatal_error_by_appending_is_renewed_too
         break_for_good(before)
         with pytest.raises(LogUnavailable, match="not handed over"):
             stage.appender.append(b"", lambda _: None)
-        # Polling would find it too.
+        # Polling would find it too, and so would whoever waits for acknowledgements, after a while.
         monkeypatch.setattr(stage.appender, "_serve", lambda: None)
+        monkeypatch.setattr(stage.appender, "_watch_once", lambda: None)
         assert stage.appender._producer is before, "whoever appends is not interrupted"
         await eventually("a new producer", lambda: stage.appender._producer is not before)
         monkeypatch.undo()

@@ -61,3 +61,8 @@ def test_trends_keep_machines_engines_and_set_ups_apart() -> None:
     other = msgspec.structs.replace(slow, engine="queue")
     runs = [*(a_run(per_second=1000) for _ in range(5)), elsewhere, in_small, other]
     assert not any(trend.regressed for trend in trends(runs))
+
+
+def test_trends_leave_out_the_waiting_times_of_a_crowd_that_is_meant_to_wait() -> None:
+    runs = [a_run(p95=each, scenario="saturation") for each in (10, 10, 11, 10, 30)]
+    assert {trend.figure for trend in trends(runs)} == {"persisted", "cpu"}

@@ -5,6 +5,7 @@ import pytest
 from bench_runs import a_run
 
 from firstcome.bench.answers import (
+    NOT_SENT,
     OUT_OF_STOCK,
     REQUESTED,
     Answers,
@@ -121,3 +122,15 @@ def test_saturating_scenario_takes_its_size_from_the_engine() -> None:
     assert saturation.sized(500, 8).users == saturation.sized(500, 8).coupons == 4000
     assert saturation.sized(1e9, 8).users == saturation.users
     assert Course.quick_one(1).repetitions >= 3
+
+
+def test_who_gave_up_is_no_answer_of_the_best_second() -> None:
+    found = measured()
+    for request in range(5):
+        found.answers.code[request] = NOT_SENT
+    assert load_of(ASKED, found).requests_per_second_max == 5
+
+
+def test_cpu_of_parts_that_an_engine_does_not_need_is_not_its_own() -> None:
+    assert a_run(parts=["api"]).cpu_us_per_issuance == pytest.approx(100)
+    assert a_run().cpu_us_per_issuance == pytest.approx(300)
