@@ -7,6 +7,7 @@ import pytest
 
 from firstcome.drill.checker import Checker, Ended
 from firstcome.drill.history import CLAIM, STATUS, Heard, Offer
+from firstcome.drill.judge import undecided_places
 
 pytestmark = pytest.mark.faults
 
@@ -53,6 +54,10 @@ def judged(world: World) -> list[str]:
 
 def test_checker_finds_nothing_in_a_good_history() -> None:
     assert judged(good()) == []
+
+
+def test_places_are_undecided_until_a_look_that_came_after_everything() -> None:
+    assert undecided_places(good().heard) == {(7, "cat")}
 
 
 def test_checker_takes_ask_again_for_no_answer_at_all() -> None:

@@ -107,12 +107,16 @@ class Judge:
 
 
 def undecided_places(heard: Iterable[Heard]) -> set[tuple[int, str]]:
-    """Return who may hold a place, (campaign, user) each, and was not told in the end."""
+    """Return who may hold a place, (campaign, user) each, and was not told in the end.
+
+    NOT_REQUESTED is no end while it was said: a request that its client has given up may still lie
+    before a process that stands still. It is one when all is healed.
+    """
     last: dict[tuple[int, str], bool] = {}
     for each in heard:
         place = (each.campaign_id, each.user)
         if each.is_promise or each.is_in_doubt:
             last[place] = False
         elif place in last and each.act == STATUS and each.code not in ASK_AGAIN:
-            last[place] = each.code in FINAL
+            last[place] = each.code in FINAL and each.code != "NOT_REQUESTED"
     return {place for place, is_final in last.items() if not is_final}
