@@ -17,6 +17,7 @@ from typing import Any, LiteralString, NamedTuple, TypeVar, cast
 
 import psycopg
 import psycopg_pool
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from firstcome.errors import BadRecord, DatabaseUnavailable, RowExists
@@ -117,6 +118,31 @@ def _leave(task: "asyncio.Task[Any]") -> None:
     # Its error is nobody's: without a look at it asyncio would complain.
     task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     task.cancel()
+
+
+class Listener:
+    """A session that hears calls (NOTIFY) on one channel, and does nothing else."""
+
+    def __init__(self, settings: PostgresSettings, channel: str, name: str) -> None:
+        """Listen from now on. Raises DatabaseUnavailable."""
+        with translated():
+            self._connection = psycopg.connect(_conninfo(settings, name, AS_SET), autocommit=True)
+            self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can only be thrown away."""
+        return self._connection.closed
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether somebody called, at once when he has. Raises DatabaseUnavailable."""
+        with translated():
+            heard = list(self._connection.notifies(timeout=seconds, stop_after=1))
+        return bool(heard)
+
+    def close(self) -> None:
+        """End the session."""
+        self._connection.close()
 
 
 class AsyncPool:

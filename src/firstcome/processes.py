@@ -26,6 +26,7 @@ from firstcome.coupons import CouponCodes
 from firstcome.errors import InvalidSettings
 from firstcome.eventlog import topics
 from firstcome.eventlog.admin import LogAdmin
+from firstcome.eventlog.emitter import Emitter
 from firstcome.eventlog.kafka import Appender
 from firstcome.eventlog.publisher import Publisher
 from firstcome.gate.connection import GateConnection
@@ -48,6 +49,7 @@ from firstcome.issuance.sweeper import Sweeper
 from firstcome.logs import configure, get_logger
 from firstcome.model import Engine
 from firstcome.rebuild import Progress, Rebuild
+from firstcome.relay.polling import PollingRelay
 from firstcome.settings import Settings
 
 log = get_logger()
@@ -123,6 +125,20 @@ def serve_sweeper(settings: Settings) -> None:
     with _beside("publication", _publication(settings).run, stop):
         log.info("ready")
         sweeper.run(stop)
+
+
+def serve_relay(settings: Settings) -> None:
+    """Tell other systems of issued coupons, until SIGTERM."""
+    _begin(settings, "relay")
+    stop = _stop_on_signals()
+    os.nice(settings.relay.niceness)
+    relay = PollingRelay(
+        settings.relay,
+        partial(postgres.connect, settings.postgres, name="firstcome-relay"),
+        partial(postgres.Listener, settings.postgres, name="firstcome-relay-listener"),
+        Emitter(settings.kafka),
+    )
+    relay.run(stop, lambda: log.info("ready"))
 
 
 def dead_letters_of(settings: Settings) -> DeadLetters:

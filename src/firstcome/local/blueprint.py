@@ -99,6 +99,7 @@ class Blueprint:
             self._own(f"api-{number}", "api", serve, inherited=inherited)
             for number in range(1, self.shape.api + 1)
         ]
+        specs.append(self._own("relay-1", "relay", ["serve", "relay"]))
         return [*specs, self._own("console-1", "console", ["serve", "console"])]
 
     def listener(self) -> socket.socket:

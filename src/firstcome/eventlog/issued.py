@@ -1,0 +1,65 @@
+"""The event that tells other systems of an issued coupon: its record, both ways.
+
+The contract is docs/events.md; every relay keeps it. CloudEvents 1.0 in binary mode: attributes
+in the headers, the fact alone as the value.
+"""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from firstcome.errors import BadRecord
+from firstcome.model import POSITION_MAX
+
+COUPON_ISSUED = "firstcome.coupon-issued.v1"
+SOURCE = "/firstcome"
+Headers = list[tuple[str, str | bytes | None]]
+
+
+class CouponIssued(msgspec.Struct, frozen=True):
+    """The value of a record. Times are UTC; requested_at is null where it is not known."""
+
+    campaign_id: int
+    position: int
+    user_id: str
+    requested_at: datetime | None
+    issued_at: datetime
+
+    @property
+    def event_id(self) -> int:
+        """The same number for every repeat: campaign and position in one."""
+        return self.campaign_id * (POSITION_MAX + 1) + self.position
+
+
+class Parts(NamedTuple):
+    """A record ready to be produced."""
+
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(CouponIssued)
+_FIXED: Headers = [
+    ("ce_specversion", b"1.0"),
+    ("ce_type", COUPON_ISSUED.encode()),
+    ("ce_source", SOURCE.encode()),
+    ("content-type", b"application/json"),
+]
+
+
+def encode(event: CouponIssued) -> Parts:
+    """Return the record that tells of an issued coupon."""
+    time = event.issued_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    own: Headers = [("ce_id", b"%d" % event.event_id), ("ce_time", time.encode())]
+    return Parts(event.user_id.encode(), _encoder.encode(event), _FIXED + own)
+
+
+def decode(value: bytes | None) -> CouponIssued:
+    """Return what a record tells. Raises BadRecord."""
+    try:
+        return _decoder.decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRecord(f"undecodable: {error}") from error

@@ -1,0 +1,5 @@
+"""Relays: what tells other systems of issued coupons. The contract is docs/events.md.
+
+outbox     what has to be published, and what was; the same for every relay
+polling    reads the outbox, woken by recorders
+"""

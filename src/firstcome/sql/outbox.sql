@@ -1,0 +1,56 @@
+-- The outbox: what has to be published, handed out once at a time, and what was published.
+--
+-- outbox, published: see migrations/0003_events.sql
+-- %(lock)s           the number of the relays' advisory lock
+
+-- name: lock
+-- One relay works at a time: events of a user leave in the order of their rows. The lock ends with
+-- the transaction, so that one which stands still is rid of it by the server's timeouts.
+SELECT pg_try_advisory_xact_lock(%(lock)s)
+
+-- name: take
+-- The oldest rows, kept from everybody else until the transaction ends. There is no cursor to move
+-- past a row: one whose transaction commits late is found by the next look.
+SELECT outbox_id, campaign_id, positions, created_at FROM outbox
+WHERE published_at IS NULL
+ORDER BY outbox_id
+LIMIT %(rows)s
+FOR UPDATE SKIP LOCKED
+
+-- name: issued
+-- The events of rows taken: in the order of the rows, then of positions. A position that is not
+-- ISSUED has no event; law L4 would name it.
+SELECT i.event_id, i.campaign_id, i.position, i.user_id, i.requested_at, i.recorded_at
+FROM unnest(%(campaigns)s::bigint[], %(firsts)s::bigint[], %(ends)s::bigint[])
+        WITH ORDINALITY AS r (campaign_id, first, "end", n)
+    JOIN issuances AS i
+        ON i.campaign_id = r.campaign_id AND i.position >= r.first AND i.position < r."end"
+WHERE i.event_id IS NOT NULL
+ORDER BY r.n, i.position
+
+-- name: delete
+DELETE FROM outbox WHERE outbox_id = ANY (%(rows)s::bigint[])
+
+-- name: mark
+UPDATE outbox SET published_at = now() WHERE outbox_id = ANY (%(rows)s::bigint[])
+
+-- name: note
+-- Remember what was published; ranges that touch become one.
+INSERT INTO published AS p (campaign_id, positions)
+SELECT r.campaign_id, range_agg(int8range(r.first, r."end"))
+FROM unnest(%(campaigns)s::bigint[], %(firsts)s::bigint[], %(ends)s::bigint[])
+    AS r (campaign_id, first, "end")
+GROUP BY r.campaign_id
+ORDER BY r.campaign_id
+ON CONFLICT (campaign_id) DO UPDATE SET positions = p.positions + excluded.positions
+
+-- name: forget
+-- Rows that were kept long enough.
+DELETE FROM outbox WHERE published_at < now() - make_interval(secs => %(seconds)s)
+
+-- name: backlog
+-- Coupons whose events wait, in how many rows, and for how long the oldest has (seconds).
+SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint, count(DISTINCT o.outbox_id),
+    coalesce(extract(epoch FROM now() - min(o.created_at)), 0)::float8
+FROM outbox AS o, unnest(o.positions) AS r
+WHERE o.published_at IS NULL
