@@ -6,6 +6,9 @@
 -- outbox.published_at     set on rows that are kept after their events were acknowledged
 -- published               by campaign, the positions whose events were acknowledged
 
+-- So many campaigns have event ids.
+ALTER TABLE campaigns ADD CHECK (campaign_id < 68719476736);
+
 ALTER TABLE issuances
     ADD COLUMN event_id bigint
     GENERATED ALWAYS AS (CASE WHEN status = 'ISSUED' THEN campaign_id * 134217728 + position END) STORED;
