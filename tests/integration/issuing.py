@@ -112,6 +112,15 @@ class Issuing:
         """Return what the outbox keeps although it is published."""
         return self._outbox(kept=True)
 
+    def forget(self, campaign_id: int) -> None:
+        """Lose what waits, as no relay does."""
+        self._connection.execute("DELETE FROM outbox WHERE campaign_id = %s", (campaign_id,))
+
+    def audited(self, action: str) -> list[str]:
+        """Return who did this, each time."""
+        found = self._connection.execute("SELECT actor FROM audit WHERE action = %s", (action,))
+        return [actor for (actor,) in found]
+
     def published(self) -> dict[int, list[tuple[int, int]]]:
         """Return what counts as published."""
         found: dict[int, list[tuple[int, int]]] = {}

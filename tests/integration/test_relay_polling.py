@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from threading import Event, Thread
 
 import pytest
@@ -13,12 +12,12 @@ import pytest
 from firstcome import postgres
 from firstcome.errors import LogUnavailable
 from firstcome.eventlog.admin import LogAdmin
-from firstcome.eventlog.emitter import Emitter
 from firstcome.relay.outbox import Outbox
 from firstcome.relay.polling import PollingRelay
 from firstcome.settings import Settings
 from tests.integration.heard import heard
 from tests.integration.issuing import Issuing
+from tests.integration.relays import polling, polling_of
 
 pytestmark = pytest.mark.integration
 
@@ -34,19 +33,8 @@ def issuing(settings: Settings) -> Iterator[Issuing]:
 @pytest.fixture
 def relay(settings: Settings) -> Iterator[PollingRelay]:
     """A relay that nobody has called yet."""
-    with_close = relay_of(settings)
-    yield with_close
-    with_close.close()
-
-
-def relay_of(settings: Settings) -> PollingRelay:
-    """Return one more relay."""
-    return PollingRelay(
-        settings.relay,
-        partial(postgres.connect, settings.postgres),
-        partial(postgres.Listener, settings.postgres, name="test-listener"),
-        Emitter(settings.kafka),
-    )
+    with polling(settings) as relay:
+        yield relay
 
 
 def test_a_coupon_is_told_as_the_contract_says(
@@ -116,7 +104,7 @@ def test_what_was_not_acknowledged_is_published_again(
     issuing.issue(campaign, 1, ["a"])
     kafka = settings.kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:9"})
     quick = settings.relay.model_copy(update={"acknowledge_timeout_seconds": 0.5})
-    cut_off = relay_of(settings.model_copy(update={"kafka": kafka, "relay": quick}))
+    cut_off = polling_of(settings.model_copy(update={"kafka": kafka, "relay": quick}))
 
     with pytest.raises(LogUnavailable):
         cut_off.run_once()
@@ -140,7 +128,7 @@ def test_one_relay_works_and_the_other_stands_by(
 
 def test_rows_may_be_kept_for_a_while(settings: Settings, issuing: Issuing) -> None:
     keeping = settings.relay.model_copy(update={"keep_published_seconds": 3600.0})
-    relay = relay_of(settings.model_copy(update={"relay": keeping}))
+    relay = polling_of(settings.model_copy(update={"relay": keeping}))
     campaign = issuing.campaign()
     issuing.issue(campaign, 1, ["a"])
 
@@ -159,7 +147,7 @@ def test_more_than_one_look_can_hold_is_published_in_several(
     settings: Settings, issuing: Issuing
 ) -> None:
     small = settings.relay.model_copy(update={"events_max": 3})
-    relay = relay_of(settings.model_copy(update={"relay": small}))
+    relay = polling_of(settings.model_copy(update={"relay": small}))
     campaign = issuing.campaign()
     for first in (1, 3, 5, 7):
         issuing.issue(campaign, first, [f"u{first}", f"u{first + 1}"])
@@ -186,7 +174,7 @@ def working(relay: PollingRelay) -> Iterator[None]:
 
 def test_a_call_wakes_a_waiting_relay(settings: Settings, issuing: Issuing) -> None:
     sleepy = settings.relay.model_copy(update={"poll_seconds": 15.0})
-    with working(relay_of(settings.model_copy(update={"relay": sleepy}))):
+    with working(polling_of(settings.model_copy(update={"relay": sleepy}))):
         issuing.listened()
         campaign = issuing.campaign()
         issuing.issue(campaign, 1, ["a"])
@@ -198,7 +186,7 @@ def test_a_call_wakes_a_waiting_relay(settings: Settings, issuing: Issuing) -> N
 
 
 def test_a_terminated_session_is_replaced(settings: Settings, issuing: Issuing) -> None:
-    with working(relay_of(settings)):
+    with working(polling_of(settings)):
         issuing.listened()
         issuing.terminate("firstcome", "test-listener")
         campaign = issuing.campaign()

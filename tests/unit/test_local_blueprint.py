@@ -126,6 +126,7 @@ def test_processes_of_a_shape_have_their_names_and_share_the_socket(folder: Stac
             "sweeper-1",
             *(f"recorder-{n}" for n in (1, 2, 3)),
             *(f"api-{n}" for n in (1, 2)),
+            "relay-1",
             "console-1",
         ]
         for spec in specs:

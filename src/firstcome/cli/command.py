@@ -16,6 +16,7 @@ from firstcome.cli import (
     doctor,
     drill,
     drop,
+    events,
     failpoints,
     faults,
     serve,
@@ -36,6 +37,7 @@ for group in (stack, serve, drop, verify, token, doctor):
     app.add_typer(group.app)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(events.app, name="events")
 app.add_typer(failpoints.app, name="failpoints")
 drill.app.add_typer(faults.app)
 app.add_typer(drill.app, name="drill")

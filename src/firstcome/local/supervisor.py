@@ -31,7 +31,7 @@ from firstcome.local.shape import Shape
 DRAIN_ORDER = (
     ("migrate", "api"),
     ("recorder",),
-    ("sweeper", "console"),
+    ("sweeper", "console", "relay"),
     ("kafka",),
     ("redis",),
     ("postgres",),

@@ -2,4 +2,5 @@
 
 outbox     what has to be published, and what was; the same for every relay
 polling    reads the outbox, woken by recorders
+history    what was told of a campaign, compared with its rows; telling it again
 """

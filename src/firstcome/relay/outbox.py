@@ -89,6 +89,11 @@ class Outbox:
         """Remember that the events of some positions were acknowledged."""
         connection.execute(_QUERIES["note"], _columns(ranges))
 
+    def end_published(self, connection: postgres.Connection) -> int:
+        """End rows whose positions all count as published; return how many."""
+        end = "mark_published" if self._settings.keep_published_seconds else "delete_published"
+        return connection.execute(_QUERIES[end]).rowcount
+
     def forget(self, connection: postgres.Connection) -> int:
         """Delete rows that were kept long enough; return how many."""
         seconds = self._settings.keep_published_seconds

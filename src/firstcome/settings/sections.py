@@ -277,6 +277,9 @@ class RelaySettings(Section):
         4.0, description="Brokers have acknowledged by then, or the events are published again."
     )
     retry_pause_seconds_max: Seconds = Field(5.0, description="Longest pause between two tries.")
+    overdue_seconds: Seconds = Field(
+        60.0, description="Events that wait longer are named by the doctor, and in the log."
+    )
     keep_published_seconds: float = Field(
         0.0, ge=0, description="Rows of the outbox stay so long once published; 0: deleted at once."
     )

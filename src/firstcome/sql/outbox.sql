@@ -44,6 +44,15 @@ GROUP BY r.campaign_id
 ORDER BY r.campaign_id
 ON CONFLICT (campaign_id) DO UPDATE SET positions = p.positions + excluded.positions
 
+-- name: delete_published
+-- End rows all of whose positions count as published, whoever has published them.
+DELETE FROM outbox AS o USING published AS p
+WHERE p.campaign_id = o.campaign_id AND o.published_at IS NULL AND o.positions <@ p.positions
+
+-- name: mark_published
+UPDATE outbox AS o SET published_at = now() FROM published AS p
+WHERE p.campaign_id = o.campaign_id AND o.published_at IS NULL AND o.positions <@ p.positions
+
 -- name: forget
 -- Rows that were kept long enough.
 DELETE FROM outbox WHERE published_at < now() - make_interval(secs => %(seconds)s)
