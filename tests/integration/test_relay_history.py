@@ -11,7 +11,7 @@ from firstcome.eventlog.admin import LogAdmin
 from firstcome.relay.history import EventHistory
 from firstcome.relay.outbox import Range
 from firstcome.settings import Settings
-from tests.integration.heard import heard
+from tests.heard import heard
 from tests.integration.issuing import Issuing
 from tests.integration.relays import polling
 
@@ -79,7 +79,7 @@ def test_a_replay_does_what_the_outbox_still_had_to_do(
     assert issuing.listed() == [(campaign, 3, 4)]
     with polling(settings) as relay:
         assert relay.run_once() == 1
-    assert sorted(each.position for each in heard(settings)) == [1, 2, 3]
+    assert sorted(each.position for each in heard(settings.kafka)) == [1, 2, 3]
 
 
 def test_a_replay_tells_only_of_coupons(settings: Settings, issuing: Issuing) -> None:
@@ -88,7 +88,7 @@ def test_a_replay_tells_only_of_coupons(settings: Settings, issuing: Issuing) ->
 
     assert EventHistory(settings).replay([Range(campaign, 1, 100)], "ann") == 0
 
-    assert heard(settings) == []
+    assert heard(settings.kafka) == []
     assert issuing.audited("events.replay") == []
 
 

@@ -15,7 +15,7 @@ from firstcome.eventlog.admin import LogAdmin
 from firstcome.relay.outbox import Outbox
 from firstcome.relay.polling import PollingRelay
 from firstcome.settings import Settings
-from tests.integration.heard import heard
+from tests.heard import heard
 from tests.integration.issuing import Issuing
 from tests.integration.relays import polling, polling_of
 
@@ -45,7 +45,7 @@ def test_a_coupon_is_told_as_the_contract_says(
 
     assert relay.run_once() == 1
 
-    (event,) = heard(settings)
+    (event,) = heard(settings.kafka)
     assert event.topic == f"{settings.kafka.topic_prefix}.coupon-issued.v1"
     assert event.key == b"alice"
     value = json.loads(event.value)
@@ -78,7 +78,7 @@ def test_events_follow_the_rows_and_end_them(
     assert relay.run_once() == 5
     assert relay.run_once() == 0
 
-    told = [(each.campaign_id, each.position) for each in heard(settings) if each.key == b"a"]
+    told = [(each.campaign_id, each.position) for each in heard(settings.kafka) if each.key == b"a"]
     assert told == [(first, 1), (second, 1)]
     assert issuing.listed() == []
     assert issuing.published() == {first: [(1, 5)], second: [(1, 2)]}
@@ -94,7 +94,7 @@ def test_a_row_that_is_committed_late_is_not_skipped(
         assert relay.run_once() == 1
     assert relay.run_once() == 1
 
-    assert {each.position for each in heard(settings)} == {1, 2}
+    assert {each.position for each in heard(settings.kafka)} == {1, 2}
 
 
 def test_what_was_not_acknowledged_is_published_again(
@@ -112,7 +112,7 @@ def test_what_was_not_acknowledged_is_published_again(
 
     assert issuing.listed() == [(campaign, 1, 2)]
     assert relay.run_once() == 1
-    assert [each.position for each in heard(settings)] == [1]
+    assert [each.position for each in heard(settings.kafka)] == [1]
 
 
 def test_one_relay_works_and_the_other_stands_by(
@@ -154,7 +154,7 @@ def test_more_than_one_look_can_hold_is_published_in_several(
 
     assert [relay.run_once() for _ in range(3)] == [4, 4, 0]
     relay.close()
-    assert len(heard(settings)) == 8
+    assert len(heard(settings.kafka)) == 8
 
 
 @contextmanager
@@ -179,7 +179,7 @@ def test_a_call_wakes_a_waiting_relay(settings: Settings, issuing: Issuing) -> N
         campaign = issuing.campaign()
         issuing.issue(campaign, 1, ["a"])
         began = time.monotonic()
-        events = heard(settings, at_least=1)
+        events = heard(settings.kafka, at_least=1)
         assert time.monotonic() - began < 10
         issuing.call()
     assert [each.position for each in events] == [1]
@@ -191,4 +191,4 @@ def test_a_terminated_session_is_replaced(settings: Settings, issuing: Issuing) 
         issuing.terminate("firstcome", "test-listener")
         campaign = issuing.campaign()
         issuing.issue(campaign, 1, ["a"])
-        assert [each.position for each in heard(settings, at_least=1)] == [1]
+        assert [each.position for each in heard(settings.kafka, at_least=1)] == [1]

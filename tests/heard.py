@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from firstcome.eventlog import topics
 from firstcome.eventlog.issued import decode
-from firstcome.settings import Settings
+from firstcome.settings import KafkaSettings
 
 
 class Heard(NamedTuple):
@@ -22,17 +22,17 @@ class Heard(NamedTuple):
     position: int
 
 
-def heard(settings: Settings, *, at_least: int = 0, seconds: float = 30.0) -> list[Heard]:
+def heard(settings: KafkaSettings, *, at_least: int = 0, seconds: float = 30.0) -> list[Heard]:
     """Return every record of the topic, in the order of each partition.
 
     Waits until there are `at_least` so many.
     """
-    topic = topics.coupon_issued(settings.kafka)
+    topic = topics.coupon_issued(settings)
     found: list[Heard] = []
     until = time.monotonic() + seconds
     while True:
         try:
-            found = _all(settings.kafka.bootstrap_servers, topic)
+            found = _all(settings.bootstrap_servers, topic)
         except KafkaException:  # a topic that was made a moment ago
             assert time.monotonic() < until
         else:
