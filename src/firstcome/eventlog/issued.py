@@ -5,7 +5,7 @@ in the headers, the fact alone as the value.
 """
 
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -14,6 +14,7 @@ from firstcome.model import POSITION_MAX
 
 COUPON_ISSUED = "firstcome.coupon-issued.v1"
 SOURCE = "/firstcome"
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Headers = list[tuple[str, str | bytes | None]]
 
 
@@ -23,8 +24,8 @@ class CouponIssued(msgspec.Struct, frozen=True):
     campaign_id: int
     position: int
     user_id: str
-    requested_at: datetime | None
-    issued_at: datetime
+    requested_at: Moment | None
+    issued_at: Moment
 
     @property
     def event_id(self) -> int:
