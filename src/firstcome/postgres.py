@@ -138,6 +138,8 @@ class Listener:
         """Return whether somebody called, at once when he has. Raises DatabaseUnavailable."""
         with translated():
             heard = list(self._connection.notifies(timeout=seconds, stop_after=1))
+            # Calls that have gathered meanwhile mean the same.
+            heard += self._connection.notifies(timeout=0)
         return bool(heard)
 
     def close(self) -> None:

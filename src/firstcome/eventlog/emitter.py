@@ -40,13 +40,13 @@ class Emitter:
         """Events handed over whose report has not come."""
         return self._owed
 
-    def hand_over(self, events: Iterable[CouponIssued], timeout_seconds: float) -> int:
+    def hand_over(self, events: Iterable[CouponIssued], until: float) -> int:
         """Give events to the producer, in their order, and return how many; not acknowledged yet.
 
-        Waits while its queue is full. Raises LogUnavailable: emit again what is not acknowledged.
+        Waits while its queue is full, until a moment of the monotonic clock. Raises LogUnavailable:
+        emit again what is not acknowledged.
         """
         producer = self._open()
-        until = time.monotonic() + timeout_seconds
         count = 0
         for count, event in enumerate(events, 1):
             key, value, headers = encode(event)
@@ -68,14 +68,14 @@ class Emitter:
                 self._check(until)
         return count
 
-    def settle(self, timeout_seconds: float) -> None:
+    def settle(self, until: float) -> None:
         """Return when the brokers have everything handed over. Raises LogUnavailable."""
         if self._producer is not None and self._owed:
             try:
-                self._producer.flush(timeout_seconds)
+                self._producer.flush(max(0.0, until - time.monotonic()))
             except KafkaException as error:
                 raise self._given_up(str(error)) from error
-        self._check(time.monotonic())
+        self._check(0.0)
 
     def poll(self, timeout_seconds: float = 0.0) -> None:
         """Serve reports. Raises LogUnavailable when an event was not taken."""

@@ -6,6 +6,7 @@ Completeness compares the rows with the topic itself, so it needs no trust in a 
 publishes events of rows that are there; it is a repeat for whoever has had them.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import groupby
@@ -89,13 +90,13 @@ class EventHistory:
     def _replayed(
         self, connection: postgres.Connection, emitter: Emitter, part: Range, actor: str
     ) -> int:
-        timeout = self._settings.relay.acknowledge_timeout_seconds
         with postgres.transaction(connection):
             events = list(self._outbox.events(connection, [part]))
             if not events:
                 return 0
-            emitter.hand_over(events, timeout)
-            emitter.settle(timeout)
+            until = time.monotonic() + self._settings.relay.acknowledge_timeout_seconds
+            emitter.hand_over(events, until)
+            emitter.settle(until)
             told = [each.position for each in events]
             self._outbox.note(connection, list(_ranges(part.campaign_id, told)))
             self._outbox.end_published(connection)

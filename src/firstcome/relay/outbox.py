@@ -76,8 +76,8 @@ class Outbox:
         self, connection: postgres.Connection, ranges: Iterable[Range]
     ) -> Iterator[CouponIssued]:
         """Return the events of some positions, in their order."""
-        for _, *fields in connection.execute(_QUERIES["issued"], _columns(ranges), binary=True):
-            yield CouponIssued(*fields)
+        for row in connection.execute(_QUERIES["issued"], _columns(ranges), binary=True):
+            yield CouponIssued(*row)
 
     def settle(self, connection: postgres.Connection, rows: list[OutboxRow]) -> None:
         """Note that all events of these rows were acknowledged; they are not taken again."""

@@ -95,9 +95,10 @@ class PollingRelay:
 
     def _publish(self, connection: postgres.Connection, rows: list[OutboxRow]) -> None:
         ranges = [each for row in rows for each in row.ranges]
-        timeout = self._settings.acknowledge_timeout_seconds
-        self._emitter.hand_over(self._outbox.events(connection, ranges), timeout)
-        self._emitter.settle(timeout)
+        # One time for both: the server ends a session that is idle in a transaction for longer.
+        until = time.monotonic() + self._settings.acknowledge_timeout_seconds
+        self._emitter.hand_over(self._outbox.events(connection, ranges), until)
+        self._emitter.settle(until)
         failpoints.hit("after_emit", lost=LogUnavailable("the reports were lost"))
         self._outbox.settle(connection, rows)
         failpoints.hit("before_note", lost=DatabaseUnavailable("the update's reply was lost"))
