@@ -59,12 +59,7 @@ class Scene(NamedTuple):
 
     def waiting(self) -> int:
         """Return how many events wait."""
-        told = self.stack.ask(
-            "GET",
-            "/v1/overview",
-            port="console",
-            Authorization=f"Bearer {self.stack.settings['console']['operator_key']}",
-        )
+        told = self.stack.operate("GET", "/v1/overview")
         return int(told.json["outbox"]["events"])
 
     def complete(self, campaign_id: int) -> dict[str, Any]:
