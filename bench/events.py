@@ -337,7 +337,8 @@ def page(
         "system share the machine.",
         "",
         "Delay: from the commit of a coupon to the append of its event, "
-        f"{options.rate:,} coupons a second for {options.seconds:g} s. Catching up: {options.backlog:,} events that waited "
+        f"{options.rate:,} coupons a second for {options.seconds:g} s. "
+        f"Catching up: {options.backlog:,} events that waited "
         "while the publishers stood still. CPU: of the drop, in microseconds a coupon.",
         "",
         "| relay | events | missing | repeats | delay p50/p95/p99 ms | catches up, events/s "

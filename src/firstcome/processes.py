@@ -57,6 +57,7 @@ READY_POLL_SECONDS = 0.02
 # The brokers answer within this or count as away: the sweeper has other work to do.
 LOG_ANSWER_SECONDS = 2.0
 COLLECT_AFTER_OBJECTS = 50_000
+RELAY_SPARE_SECONDS = 2.0
 ASSIGNMENT_SECONDS = 10.0  # a recorder without partitions is a spare, and ready all the same
 
 
@@ -132,9 +133,13 @@ def serve_relay(settings: Settings) -> None:
     _begin(settings, "relay")
     stop = _stop_on_signals()
     os.nice(settings.relay.niceness)
+    # It waits for brokers in its transactions; a server ends one that is idle for half its time.
+    patient = postgres.Timeouts(
+        transaction_seconds=2 * settings.relay.acknowledge_timeout_seconds + RELAY_SPARE_SECONDS
+    )
     relay = PollingRelay(
         settings.relay,
-        partial(postgres.connect, settings.postgres, name="firstcome-relay"),
+        partial(postgres.connect, settings.postgres, name="firstcome-relay", timeouts=patient),
         partial(postgres.Listener, settings.postgres, name="firstcome-relay-listener"),
         Emitter(settings.kafka),
     )

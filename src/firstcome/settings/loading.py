@@ -77,11 +77,6 @@ class Settings(BaseSettings):
                 "rebuild.lock_timeout_seconds must be above postgres.transaction_timeout_seconds: "
                 "a stopped recorder's locks must be gone before a rebuild gives up"
             )
-        if 2 * self.relay.acknowledge_timeout_seconds >= self.postgres.transaction_timeout_seconds:
-            raise ValueError(
-                "relay.acknowledge_timeout_seconds must be below half of "
-                "postgres.transaction_timeout_seconds: an idle transaction ends by then"
-            )
         if self.sweeper.due_after_seconds <= self.intake.answer_deadline_seconds:
             raise ValueError(
                 "sweeper.due_after_seconds must be above intake.answer_deadline_seconds"

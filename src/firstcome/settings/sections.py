@@ -274,7 +274,9 @@ class RelaySettings(Section):
         0.25, description="The outbox is looked at so often when nobody has called."
     )
     acknowledge_timeout_seconds: Seconds = Field(
-        4.0, description="Brokers have acknowledged by then, or the events are published again."
+        4.0,
+        le=60,
+        description="Brokers have acknowledged by then, or the events are published again.",
     )
     retry_pause_seconds_max: Seconds = Field(5.0, description="Longest pause between two tries.")
     overdue_seconds: Seconds = Field(
