@@ -50,6 +50,8 @@ from firstcome.logs import configure, get_logger
 from firstcome.model import Engine
 from firstcome.rebuild import Progress, Rebuild
 from firstcome.relay.polling import PollingRelay
+from firstcome.relay.preparation import Preparation
+from firstcome.relay.slot import Mode
 from firstcome.settings import Settings
 
 log = get_logger()
@@ -58,6 +60,7 @@ READY_POLL_SECONDS = 0.02
 LOG_ANSWER_SECONDS = 2.0
 COLLECT_AFTER_OBJECTS = 50_000
 RELAY_SPARE_SECONDS = 2.0
+PREPARE_SECONDS = 60.0
 ASSIGNMENT_SECONDS = 10.0  # a recorder without partitions is a spare, and ready all the same
 
 
@@ -144,6 +147,18 @@ def serve_relay(settings: Settings) -> None:
         Emitter(settings.kafka),
     )
     relay.run(stop, lambda: log.info("ready"))
+
+
+def preparation_of(settings: Settings, mode: Mode) -> Preparation:
+    """Return the commands on a relay's replication slot."""
+    # A slot begins when all transactions that are open then have ended.
+    patient = postgres.Timeouts(
+        statement_seconds=PREPARE_SECONDS,
+        lock_seconds=PREPARE_SECONDS,
+        transaction_seconds=PREPARE_SECONDS,
+    )
+    connect = partial(postgres.connect, settings.postgres, name="firstcome-cli", timeouts=patient)
+    return Preparation(settings.relay, mode, connect)
 
 
 def dead_letters_of(settings: Settings) -> DeadLetters:

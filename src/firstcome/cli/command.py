@@ -19,6 +19,7 @@ from firstcome.cli import (
     events,
     failpoints,
     faults,
+    relay,
     serve,
     stack,
     token,
@@ -39,6 +40,7 @@ app.add_typer(campaign.app, name="campaign")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(events.app, name="events")
 app.add_typer(failpoints.app, name="failpoints")
+app.add_typer(relay.app, name="relay")
 drill.app.add_typer(faults.app)
 app.add_typer(drill.app, name="drill")
 app.add_typer(bench.app, name="bench")

@@ -5,6 +5,7 @@
 -- issuances.recorded_at   from here on: when the row came, or when a redrive made it ISSUED
 -- outbox.published_at     set on rows that are kept after their events were acknowledged
 -- published               by campaign, the positions whose events were acknowledged
+-- relay_slots             replication slots that were made: one that is gone was lost, not forgotten
 
 -- So many campaigns have event ids.
 ALTER TABLE campaigns ADD CHECK (campaign_id < 68719476736);
@@ -27,3 +28,9 @@ CREATE TABLE published (
     campaign_id  bigint PRIMARY KEY,
     positions    int8multirange NOT NULL
 ) WITH (fillfactor = 50);
+
+CREATE TABLE relay_slots (
+    slot_name  text PRIMARY KEY,
+    mode       text NOT NULL CHECK (mode IN ('wal', 'debezium')),
+    made_at    timestamptz NOT NULL DEFAULT now()
+);

@@ -285,9 +285,19 @@ class RelaySettings(Section):
     keep_published_seconds: float = Field(
         0.0, ge=0, description="Rows of the outbox stay so long once published; 0: deleted at once."
     )
+    slot: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9_]{1,63}$",
+        description="Replication slot of modes wal and debezium; unset: firstcome_relay, "
+        "firstcome_debezium.",
+    )
     niceness: int = Field(
         10, ge=0, le=19, description="Of the relay's process: a drop comes before its events."
     )
+
+    def slot_of(self, mode: Literal["wal", "debezium"]) -> str:
+        """Return the replication slot that a mode reads: one name a server, not a database."""
+        return self.slot or ("firstcome_relay" if mode == "wal" else "firstcome_debezium")
 
 
 class LawSettings(Section):
