@@ -51,7 +51,8 @@ from firstcome.model import Engine
 from firstcome.rebuild import Progress, Rebuild
 from firstcome.relay.polling import PollingRelay
 from firstcome.relay.preparation import Preparation
-from firstcome.relay.slot import Mode
+from firstcome.relay.slot import PUBLICATIONS, Mode
+from firstcome.relay.wal import WalRelay
 from firstcome.settings import Settings
 
 log = get_logger()
@@ -136,16 +137,8 @@ def serve_relay(settings: Settings) -> None:
     _begin(settings, "relay")
     stop = _stop_on_signals()
     os.nice(settings.relay.niceness)
-    # It waits for brokers in its transactions; a server ends one that is idle for half its time.
-    patient = postgres.Timeouts(
-        transaction_seconds=2 * settings.relay.acknowledge_timeout_seconds + RELAY_SPARE_SECONDS
-    )
-    relay = PollingRelay(
-        settings.relay,
-        partial(postgres.connect, settings.postgres, name="firstcome-relay", timeouts=patient),
-        partial(postgres.Listener, settings.postgres, name="firstcome-relay-listener"),
-        Emitter(settings.kafka),
-    )
+    relay = _wal_relay(settings) if settings.relay.mode == "wal" else _polling_relay(settings)
+    _calm_collector()
     relay.run(stop, lambda: log.info("ready"))
 
 
@@ -181,6 +174,34 @@ def _beside(name: str, work: Callable[[Event], None], stop: Event) -> Iterator[N
         finally:
             stop.set()
     working.result()
+
+
+def _polling_relay(settings: Settings) -> PollingRelay:
+    return PollingRelay(
+        settings.relay,
+        _relay_session(settings),
+        partial(postgres.Listener, settings.postgres, name="firstcome-relay-listener"),
+        Emitter(settings.kafka),
+    )
+
+
+def _wal_relay(settings: Settings) -> WalRelay:
+    stream = partial(
+        postgres.ReplicationStream,
+        settings.postgres,
+        settings.relay.slot_of("wal"),
+        PUBLICATIONS["wal"],
+        name="firstcome-relay-stream",
+    )
+    return WalRelay(settings.relay, _relay_session(settings), stream, Emitter(settings.kafka))
+
+
+def _relay_session(settings: Settings) -> Callable[[], postgres.Connection]:
+    # It waits for brokers in its transactions; a server ends one that is idle for half its time.
+    patient = postgres.Timeouts(
+        transaction_seconds=2 * settings.relay.acknowledge_timeout_seconds + RELAY_SPARE_SECONDS
+    )
+    return partial(postgres.connect, settings.postgres, name="firstcome-relay", timeouts=patient)
 
 
 def _queue_recording(settings: Settings) -> QueueRecording:

@@ -1,9 +1,10 @@
 """Issues coupons as recorder and redrive do, without the rest of the path."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from typing import LiteralString
 
 import psycopg
 
@@ -130,6 +131,52 @@ class Issuing:
         ):
             found.setdefault(campaign_id, []).append((first, end))
         return found
+
+    def confirmed(self, slot: str) -> int:
+        """Return the position of the log that a slot's reader is done with."""
+        row = self._connection.execute(
+            "SELECT pg_wal_lsn_diff(confirmed_flush_lsn, '0/0')::bigint"
+            " FROM pg_replication_slots WHERE slot_name = %s",
+            (slot,),
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def log_end(self) -> int:
+        """Return where the write-ahead log ends."""
+        row = self._connection.execute(
+            "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def drop_slot(self, name: str) -> None:
+        """Drop a slot, if it is there; whoever reads it is cut off."""
+        until = time.monotonic() + 20
+        slots = "FROM pg_replication_slots WHERE slot_name = %s"
+        while self._connection.execute(f"SELECT 1 {slots}", (name,)).fetchone():
+            assert time.monotonic() < until, f"{name} is read again and again"
+            self._connection.execute(
+                f"SELECT pg_terminate_backend(active_pid) {slots} AND active",
+                (name,),
+            )
+            with suppress(psycopg.errors.ObjectInUse, psycopg.errors.UndefinedObject):
+                self._connection.execute("SELECT pg_drop_replication_slot(%s)", (name,))
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Return when something holds."""
+        deadline = time.monotonic() + 20
+        while not holds():
+            assert time.monotonic() < deadline, (self.listed(), self.published())
+            time.sleep(0.02)
+
+    def names(self, query: LiteralString) -> list[str]:
+        """Return the first column of what a query finds."""
+        return [name for name, *_ in self._connection.execute(query)]
+
+    def execute(self, statement: str) -> None:
+        """Do something else."""
+        self._connection.execute(statement.encode())
 
     def _outbox(self, *, kept: bool) -> Listed:
         found = self._connection.execute(

@@ -3,11 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from threading import Event, Thread
 
 from firstcome import postgres
 from firstcome.eventlog.emitter import Emitter
+from firstcome.postgres.replication import SILENCE_SECONDS
 from firstcome.relay.polling import PollingRelay
+from firstcome.relay.slot import PUBLICATIONS
+from firstcome.relay.wal import WalRelay
 from firstcome.settings import Settings
+from tests.integration.issuing import Issuing
+
+STREAM = "test-relay-stream"
 
 
 def polling_of(settings: Settings) -> PollingRelay:
@@ -26,3 +33,49 @@ def polling(settings: Settings) -> Iterator[PollingRelay]:
     relay = polling_of(settings)
     yield relay
     relay.close()
+
+
+def wal_of(
+    settings: Settings, *, emitter: Emitter | None = None, silence_seconds: float = SILENCE_SECONDS
+) -> WalRelay:
+    """Return a relay that follows the write-ahead log, and has not begun."""
+    return WalRelay(
+        settings.relay,
+        partial(postgres.connect, settings.postgres, name="test-relay"),
+        partial(
+            postgres.ReplicationStream,
+            settings.postgres,
+            settings.relay.slot_of("wal"),
+            PUBLICATIONS["wal"],
+            name=STREAM,
+            silence_seconds=silence_seconds,
+        ),
+        emitter or Emitter(settings.kafka),
+    )
+
+
+@contextmanager
+def working(relay: PollingRelay | WalRelay, *, wait: bool = True) -> Iterator[None]:
+    """Let a relay run beside the test, from when it is ready."""
+    stop, ready = Event(), Event()
+    thread = Thread(target=relay.run, args=(stop, ready.set), daemon=True)
+    thread.start()
+    try:
+        assert not wait or ready.wait(20)
+        yield
+    finally:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@contextmanager
+def slot_of(settings: Settings) -> Iterator[Settings]:
+    """Return settings with a slot of their own; it is gone afterwards, whoever reads it."""
+    name = settings.kafka.topic_prefix.replace("-", "_")
+    relay = settings.relay.model_copy(update={"mode": "wal", "slot": name})
+    try:
+        yield settings.model_copy(update={"relay": relay})
+    finally:
+        with Issuing(settings.postgres) as issuing:
+            issuing.drop_slot(name)

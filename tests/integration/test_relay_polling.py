@@ -3,9 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from threading import Event, Thread
 
 import pytest
 
@@ -17,7 +15,7 @@ from firstcome.relay.polling import PollingRelay
 from firstcome.settings import Settings
 from tests.heard import heard
 from tests.integration.issuing import Issuing
-from tests.integration.relays import polling, polling_of
+from tests.integration.relays import polling, polling_of, working
 
 pytestmark = pytest.mark.integration
 
@@ -155,21 +153,6 @@ def test_more_than_one_look_can_hold_is_published_in_several(
     assert [relay.run_once() for _ in range(3)] == [4, 4, 0]
     relay.close()
     assert len(heard(settings.kafka)) == 8
-
-
-@contextmanager
-def working(relay: PollingRelay) -> Iterator[None]:
-    """Let a relay run beside the test, from when it is ready."""
-    stop, ready = Event(), Event()
-    thread = Thread(target=relay.run, args=(stop, ready.set), daemon=True)
-    thread.start()
-    try:
-        assert ready.wait(20)
-        yield
-    finally:
-        stop.set()
-        thread.join(20)
-        assert not thread.is_alive()
 
 
 def test_a_call_wakes_a_waiting_relay(settings: Settings, issuing: Issuing) -> None:

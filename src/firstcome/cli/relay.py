@@ -24,10 +24,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command()
-def prepare(mode: ForMode = None, json: Json = False) -> None:
+def prepare(
+    mode: ForMode = None,
+    first: Annotated[
+        bool, typer.Option("--first", help="Only if it was never made: one that is lost stays so.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Make publications and replication slot; replace one that is lost. Repeating is harmless."""
     settings = Settings.load()
-    done = preparation_of(settings, _mode(settings, mode)).prepare()
+    preparation = preparation_of(settings, _mode(settings, mode))
+    done = preparation.prepare_first() if first else preparation.prepare()
     if json:
         _print_json(done._asdict())
         return

@@ -11,6 +11,7 @@ from contextlib import closing
 from importlib.resources import files
 
 from firstcome import postgres
+from firstcome.doctor import slots
 from firstcome.doctor.finding import Finding, State, clock, failure, ok, wanted, warning
 from firstcome.settings import Settings
 
@@ -44,6 +45,7 @@ class Database:
         yield tables
         if tables.state is State.OK:
             yield self._outbox()
+            yield from slots.examine(self._settings.relay, self._connection)
 
     def _outbox(self) -> Finding:
         """Events that nobody publishes cost the drop nothing, and others everything."""

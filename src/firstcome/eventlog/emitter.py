@@ -25,6 +25,33 @@ FULL_PAUSE_SECONDS = 0.01
 log = get_logger()
 
 
+class Handed:
+    """Events handed over together."""
+
+    __slots__ = ("_tally", "owed")
+
+    def __init__(self, tally: "_Tally") -> None:
+        self._tally = tally
+        self.owed = 0  # whose report has not come
+
+    def reported(self, error: KafkaError | None, _message: Message) -> None:
+        """Count a report of the brokers."""
+        self.owed -= 1
+        self._tally.owed -= 1
+        if error is not None:
+            self._tally.failed = error
+
+
+class _Tally:
+    """Of one producer's life: reports that come after it change nothing."""
+
+    __slots__ = ("failed", "owed")
+
+    def __init__(self) -> None:
+        self.owed = 0
+        self.failed: KafkaError | None = None
+
+
 class Emitter:
     """For one thread. Create it in the process that uses it: forks do not inherit it."""
 
@@ -32,28 +59,27 @@ class Emitter:
         self._settings = settings
         self._topic = topics.coupon_issued(settings)
         self._producer: Producer | None = None
-        self._owed = 0
-        self._failed: KafkaError | None = None
+        self._tally = _Tally()
 
     @property
     def owed(self) -> int:
         """Events handed over whose report has not come."""
-        return self._owed
+        return self._tally.owed
 
-    def hand_over(self, events: Iterable[CouponIssued], until: float) -> int:
-        """Give events to the producer, in their order, and return how many; not acknowledged yet.
+    def hand_over(self, events: Iterable[CouponIssued], until: float) -> Handed:
+        """Give events to the producer, in their order; what is returned tells what is still owed.
 
         Waits while its queue is full, until a moment of the monotonic clock. Raises LogUnavailable:
         emit again what is not acknowledged.
         """
         producer = self._open()
-        count = 0
+        handed = Handed(self._tally)
         for count, event in enumerate(events, 1):
             key, value, headers = encode(event)
             while True:
                 try:
                     producer.produce(
-                        self._topic, value, key=key, headers=headers, on_delivery=self._reported
+                        self._topic, value, key=key, headers=headers, on_delivery=handed.reported
                     )
                 except BufferError:
                     producer.poll(FULL_PAUSE_SECONDS)
@@ -62,15 +88,16 @@ class Emitter:
                     raise self._given_up(str(error)) from error
                 else:
                     break
-            self._owed += 1
+            handed.owed += 1
+            self._tally.owed += 1
             if count % POLL_EVERY_RECORDS == 0:
                 self._serve(0.0)
                 self._check(until)
-        return count
+        return handed
 
     def settle(self, until: float) -> None:
         """Return when the brokers have everything handed over. Raises LogUnavailable."""
-        if self._producer is not None and self._owed:
+        if self._producer is not None and self._tally.owed:
             try:
                 self._producer.flush(max(0.0, until - time.monotonic()))
             except KafkaException as error:
@@ -80,13 +107,13 @@ class Emitter:
     def poll(self, timeout_seconds: float = 0.0) -> None:
         """Serve reports. Raises LogUnavailable when an event was not taken."""
         self._serve(timeout_seconds)
-        if self._failed is not None:
-            raise self._given_up(self._failed.str())
+        if self._tally.failed is not None:
+            raise self._given_up(self._tally.failed.str())
 
     def close(self) -> None:
         """Throw the producer away with whatever it holds."""
         producer, self._producer = self._producer, None
-        self._owed, self._failed = 0, None
+        self._tally = _Tally()
         if producer is not None:
             producer.purge()
 
@@ -99,19 +126,14 @@ class Emitter:
             raise self._given_up(str(error)) from error
 
     def _check(self, until: float) -> None:
-        if self._failed is not None:
-            raise self._given_up(self._failed.str())
-        if self._owed and time.monotonic() >= until:
-            raise self._given_up(f"{self._owed} events were not acknowledged in time")
+        if self._tally.failed is not None:
+            raise self._given_up(self._tally.failed.str())
+        if self._tally.owed and time.monotonic() >= until:
+            raise self._given_up(f"{self._tally.owed} events were not acknowledged in time")
 
     def _given_up(self, reason: str) -> LogUnavailable:
         self.close()
         return LogUnavailable(f"events were not published: {reason}")
-
-    def _reported(self, error: KafkaError | None, message: Message) -> None:
-        self._owed -= 1
-        if error is not None:
-            self._failed = error
 
     def _open(self) -> Producer:
         if self._producer is None:

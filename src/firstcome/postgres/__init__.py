@@ -10,7 +10,9 @@
 Needs PostgreSQL 17 or newer, for transaction_timeout.
 """
 
+from firstcome.postgres.pgoutput import Commit, Decoder, Insert
 from firstcome.postgres.pools import AsyncConnection, AsyncPool, Statements, answered
+from firstcome.postgres.replication import ReplicationStream
 from firstcome.postgres.schema import Migrated, migrate, queries
 from firstcome.postgres.sessions import (
     AS_SET,
@@ -28,9 +30,13 @@ __all__ = [
     "BEYOND_THE_LIMIT",
     "AsyncConnection",
     "AsyncPool",
+    "Commit",
     "Connection",
+    "Decoder",
+    "Insert",
     "Listener",
     "Migrated",
+    "ReplicationStream",
     "Row",
     "Statements",
     "Timeouts",

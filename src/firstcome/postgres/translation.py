@@ -18,7 +18,7 @@ BEYOND_THE_LIMIT = "FC001"
 # deadlock, resources, shutdown, timeouts, I/O; and what an operator is about to put right
 # (no database, no rights, no tables yet, a standby that is not yet promoted).
 _TRANSIENT = (
-    *("08", "40", "53", "57P0", "58", "55P03", "55006", "57014", "25P03", "25P04"),
+    *("08", "40", "53", "57P0", "58", "55000", "55006", "55P03", "57014", "25P03", "25P04"),
     *("28", "3D000", "25006", "42501", "42P01"),
 )
 _UNIQUE_VIOLATION = "23505"

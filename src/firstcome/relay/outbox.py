@@ -56,6 +56,19 @@ class Outbox:
     def __init__(self, settings: RelaySettings) -> None:
         self._settings = settings
 
+    def hasten(self, connection: postgres.Connection) -> None:
+        """Let this transaction end without waiting for the server's disk: see sql/outbox.sql."""
+        connection.execute(_QUERIES["hastily"])
+
+    def end_of_log(self, connection: postgres.Connection) -> int:
+        """Return where the write-ahead log ends."""
+        row = connection.execute(_QUERIES["end_of_log"]).fetchone()
+        return row[0] if row else 0
+
+    def beat(self, connection: postgres.Connection) -> None:
+        """Write something to the write-ahead log."""
+        connection.execute(_QUERIES["heartbeat"])
+
     def lock(self, connection: postgres.Connection) -> bool:
         """Return whether this relay may work until the transaction ends: no other one does."""
         row = connection.execute(_QUERIES["lock"], {"lock": RELAY_LOCK}).fetchone()
@@ -93,6 +106,11 @@ class Outbox:
         """End rows whose positions all count as published; return how many."""
         end = "mark_published" if self._settings.keep_published_seconds else "delete_published"
         return connection.execute(_QUERIES[end]).rowcount
+
+    def published(self, connection: postgres.Connection, campaign_id: int) -> list[Range]:
+        """Return the positions of a campaign whose events were acknowledged, in their order."""
+        found = connection.execute(_QUERIES["published"], {"campaign_id": campaign_id})
+        return [Range(campaign_id, first, end) for first, end in found]
 
     def forget(self, connection: postgres.Connection) -> int:
         """Delete rows that were kept long enough; return how many."""

@@ -77,8 +77,8 @@ class Preparation:
             status = slots.look(connection, self.slot, self.mode)
             self._drop(connection, status)
             connection.execute(_QUERIES["forget"], {"slot": self.slot})
-            others = [mode for _, mode in connection.execute(_QUERIES["made"])]
-            needed = {name for mode in others for name in PUBLICATIONS[mode]}
+            others = slots.made(connection)
+            needed = {name for _, mode in others for name in PUBLICATIONS[mode]}
             for name in PUBLICATIONS[self.mode]:
                 if name not in needed:
                     connection.execute(_QUERIES[f"un{_publish(name)}"])

@@ -103,13 +103,22 @@ def look(connection: postgres.Connection, slot: str, mode: Mode) -> SlotStatus:
 
 def usable(status: SlotStatus) -> SlotStatus:
     """Return the status of a slot that can be read. Raises SlotUnusable."""
-    if status.usable:
-        return status
-    advice = "set relay.slot to another name"
-    if status.state is not State.FOREIGN:
-        chosen = "" if status.mode == "wal" else f" --mode {status.mode}"
-        advice = f"run `firstcome relay prepare{chosen}`"
-    raise SlotUnusable(f"{status.reason}: {advice}")
+    if not status.usable:
+        raise SlotUnusable(f"{status.reason}: {advice(status)}")
+    return status
+
+
+def advice(status: SlotStatus) -> str:
+    """Return what to do about a slot that cannot be read."""
+    if status.state is State.FOREIGN:
+        return "set relay.slot to another name"
+    chosen = "" if status.mode == "wal" else f" --mode {status.mode}"
+    return f"run `firstcome relay prepare{chosen}`"
+
+
+def made(connection: postgres.Connection) -> list[tuple[str, Mode]]:
+    """Return every slot that was made, with the mode that it is for."""
+    return [(name, mode) for name, mode in connection.execute(_QUERIES["made"])]
 
 
 def missing(connection: postgres.Connection, mode: Mode) -> list[str]:

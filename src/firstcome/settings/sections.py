@@ -266,7 +266,12 @@ class RelaySettings(Section):
         description="polling: reads the outbox; wal: follows the write-ahead log, soonest; "
         "debezium: Kafka Connect does, and the relay confirms.",
     )
-    events_max: int = Field(10_000, ge=1, le=100_000, description="Events of one transaction.")
+    events_max: int = Field(
+        10_000,
+        ge=1,
+        le=100_000,
+        description="Events of one transaction; wal: on their way to the brokers at once.",
+    )
     interval_seconds: float = Field(
         0.04, ge=0, le=10, description="Looks begin at least so far apart: brokers pay by request."
     )
@@ -290,6 +295,11 @@ class RelaySettings(Section):
         pattern=r"^[a-z0-9_]{1,63}$",
         description="Replication slot of modes wal and debezium; unset: firstcome_relay, "
         "firstcome_debezium.",
+    )
+    heartbeat_seconds: Seconds = Field(
+        10.0,
+        description="wal: something is written to the log so often, so that the slot of an idle "
+        "database moves on.",
     )
     niceness: int = Field(
         10, ge=0, le=19, description="Of the relay's process: a drop comes before its events."

@@ -62,6 +62,25 @@ WHERE p.campaign_id = o.campaign_id AND o.published_at IS NULL AND o.positions <
 -- Rows that were kept long enough.
 DELETE FROM outbox WHERE published_at < now() - make_interval(secs => %(seconds)s)
 
+-- name: published
+-- What was published of a campaign.
+SELECT lower(r), upper(r) FROM published, unnest(positions) AS r
+WHERE campaign_id = %(campaign_id)s
+ORDER BY 1
+
+-- name: hastily
+-- A crash of the server may undo what this transaction does: said of an outbox that is done with,
+-- it means that its events are published once more.
+SET LOCAL synchronous_commit = off
+
+-- name: end_of_log
+-- Where the write-ahead log ends. Whoever has read to there has read every row committed before.
+SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint
+
+-- name: heartbeat
+-- Something for the log, so that slots of a database in which nothing happens move on.
+SELECT pg_logical_emit_message(false, 'firstcome', 'heartbeat')
+
 -- name: backlog
 -- Coupons whose events wait, in how many rows, and for how long the oldest has (seconds).
 SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint, count(DISTINCT o.outbox_id),
