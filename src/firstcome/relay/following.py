@@ -68,6 +68,7 @@ class Following:
         self._done: list[OutboxRow] = []  # acknowledged, still in the outbox
         self._done_end = 0
         self._settled_at = self._beaten_at = time.monotonic()
+        self._came = False
 
     def run_once(self) -> int:
         """Read what has come and settle what is due; return how many events were handed over.
@@ -82,7 +83,9 @@ class Following:
         return handed
 
     def wait(self) -> None:
-        """Wait until something comes or is due."""
+        """Wait until something comes or is due; not at all if the last reading brought anything."""
+        if self._came:
+            return  # the rest of it may be in our hands already, where no wait would see it
         seconds = IDLE_SECONDS
         if self._on_the_way:
             seconds = REPORTS_SECONDS
@@ -103,6 +106,7 @@ class Following:
     def _read(self) -> int:
         room = self._room()
         messages = self._stream.read(min(room, MESSAGES_MAX)) if room > 0 else []
+        self._came = bool(messages)
         if not messages:
             return 0
         failpoints.hit("after_take", lost=DatabaseUnavailable("the stream was cut"))
