@@ -26,6 +26,7 @@ from firstcome.coupons import CouponCodes
 from firstcome.errors import InvalidSettings
 from firstcome.eventlog import topics
 from firstcome.eventlog.admin import LogAdmin
+from firstcome.eventlog.consumer import Consumer, confirmers
 from firstcome.eventlog.emitter import Emitter
 from firstcome.eventlog.kafka import Appender
 from firstcome.eventlog.publisher import Publisher
@@ -49,6 +50,7 @@ from firstcome.issuance.sweeper import Sweeper
 from firstcome.logs import configure, get_logger
 from firstcome.model import Engine
 from firstcome.rebuild import Progress, Rebuild
+from firstcome.relay.confirming import Confirmer
 from firstcome.relay.polling import PollingRelay
 from firstcome.relay.preparation import Preparation
 from firstcome.relay.slot import PUBLICATIONS, Mode
@@ -137,7 +139,12 @@ def serve_relay(settings: Settings) -> None:
     _begin(settings, "relay")
     stop = _stop_on_signals()
     os.nice(settings.relay.niceness)
-    relay = _wal_relay(settings) if settings.relay.mode == "wal" else _polling_relay(settings)
+    made: dict[str, Callable[[Settings], PollingRelay | WalRelay | Confirmer]] = {
+        "polling": _polling_relay,
+        "wal": _wal_relay,
+        "debezium": _confirmer,
+    }
+    relay = made[settings.relay.mode](settings)
     _calm_collector()
     relay.run(stop, lambda: log.info("ready"))
 
@@ -183,6 +190,12 @@ def _polling_relay(settings: Settings) -> PollingRelay:
         partial(postgres.Listener, settings.postgres, name="firstcome-relay-listener"),
         Emitter(settings.kafka),
     )
+
+
+def _confirmer(settings: Settings) -> Confirmer:
+    group = confirmers(settings.kafka, settings.relay.group_id)
+    join = partial(Consumer, settings.kafka, group=group)
+    return Confirmer(settings.relay, _relay_session(settings), join)
 
 
 def _wal_relay(settings: Settings) -> WalRelay:

@@ -1,13 +1,17 @@
 """Relays for tests."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Event, Thread
 
 from firstcome import postgres
+from firstcome.eventlog.consumer import Consumer, confirmers
 from firstcome.eventlog.emitter import Emitter
 from firstcome.postgres.replication import SILENCE_SECONDS
+from firstcome.relay.confirming import Confirmer
+from firstcome.relay.outbox import Outbox, Range
 from firstcome.relay.polling import PollingRelay
 from firstcome.relay.slot import PUBLICATIONS
 from firstcome.relay.wal import WalRelay
@@ -55,7 +59,7 @@ def wal_of(
 
 
 @contextmanager
-def working(relay: PollingRelay | WalRelay, *, wait: bool = True) -> Iterator[None]:
+def working(relay: PollingRelay | WalRelay | Confirmer, *, wait: bool = True) -> Iterator[None]:
     """Let a relay run beside the test, from when it is ready."""
     stop, ready = Event(), Event()
     thread = Thread(target=relay.run, args=(stop, ready.set), daemon=True)
@@ -79,3 +83,31 @@ def slot_of(settings: Settings) -> Iterator[Settings]:
     finally:
         with Issuing(settings.postgres) as issuing:
             issuing.drop_slot(name)
+
+
+def confirmer_of(settings: Settings) -> Confirmer:
+    """Return a confirmer that has not joined its group yet."""
+    # A group of this test alone, as the topic is.
+    group = confirmers(settings.kafka, f"{settings.kafka.group_id}-relay")
+    return Confirmer(
+        settings.relay,
+        partial(postgres.connect, settings.postgres),
+        partial(Consumer, settings.kafka, group=group),
+    )
+
+
+@contextmanager
+def confirming(settings: Settings) -> Iterator[Confirmer]:
+    """Lend one."""
+    relay = confirmer_of(settings)
+    yield relay
+    relay.close()
+
+
+def tell(settings: Settings, *ranges: Range) -> None:
+    """Publish the events of some positions and note nothing, as Kafka Connect does."""
+    emitter, until = Emitter(settings.kafka), time.monotonic() + 10
+    with postgres.connect(settings.postgres) as connection:
+        emitter.hand_over(Outbox(settings.relay).events(connection, ranges), until)
+    emitter.settle(until)
+    emitter.close()

@@ -15,6 +15,7 @@ from firstcome.model import POSITION_MAX
 COUPON_ISSUED = "firstcome.coupon-issued.v1"
 SOURCE = "/firstcome"
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+ID_DIGITS = 18  # less than the longest bigint
 Headers = list[tuple[str, str | bytes | None]]
 
 
@@ -56,6 +57,14 @@ def encode(event: CouponIssued) -> Parts:
     time = event.issued_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
     own: Headers = [("ce_id", b"%d" % event.event_id), ("ce_time", time.encode())]
     return Parts(event.user_id.encode(), _encoder.encode(event), _FIXED + own)
+
+
+def event_id(headers: Headers | None) -> int | None:
+    """Return the id that a record carries; None when it is no event of ours."""
+    for name, value in headers or ():
+        if name == "ce_id" and value is not None and value.isdigit() and len(value) <= ID_DIGITS:
+            return int(value)
+    return None
 
 
 def decode(value: bytes | None) -> CouponIssued:

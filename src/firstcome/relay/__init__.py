@@ -4,6 +4,7 @@ outbox       what has to be published, and what was; the same for every relay
 look         one look into it: what waits is published
 polling      looks again and again, woken by recorders
 history      what was told of a campaign, compared with its rows; telling it again
+confirming   reads back what Kafka Connect has published, and ends rows of the outbox
 slot         the replication slot of relays that follow the write-ahead log: how it is
 preparation  makes and drops slots and publications, when an operator says so
 wal          follows the log itself: takes the slot, looks once, and begins

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from firstcome import postgres
 from firstcome.eventlog.issued import CouponIssued
+from firstcome.model import POSITION_MAX
 from firstcome.settings import RelaySettings
 
 _QUERIES = postgres.queries("outbox")
@@ -42,12 +43,28 @@ class OutboxRow(NamedTuple):
         return sum(each.end - each.first for each in self.ranges)
 
 
+class Page(NamedTuple):
+    """A look at some rows, in their order."""
+
+    ended: int
+    last: int | None  # the last one of the page; None: there is none beyond it
+
+
 class Backlog(NamedTuple):
     """What waits for a relay."""
 
     events: int
     rows: int
     oldest_seconds: float
+
+
+class Overdue(NamedTuple):
+    """What has waited for too long."""
+
+    events: int
+    rows: int
+    oldest_seconds: float
+    campaign_ids: list[int]
 
 
 class Outbox:
@@ -94,8 +111,7 @@ class Outbox:
 
     def settle(self, connection: postgres.Connection, rows: list[OutboxRow]) -> None:
         """Note that all events of these rows were acknowledged; they are not taken again."""
-        end = "mark" if self._settings.keep_published_seconds else "delete"
-        connection.execute(_QUERIES[end], {"rows": [row.outbox_id for row in rows]})
+        self._end(connection, [row.outbox_id for row in rows])
         self.note(connection, [each for row in rows for each in row.ranges])
 
     def note(self, connection: postgres.Connection, ranges: Iterable[Range]) -> None:
@@ -103,9 +119,24 @@ class Outbox:
         connection.execute(_QUERIES["note"], _columns(ranges))
 
     def end_published(self, connection: postgres.Connection) -> int:
-        """End rows whose positions all count as published; return how many."""
-        end = "mark_published" if self._settings.keep_published_seconds else "delete_published"
-        return connection.execute(_QUERIES[end]).rowcount
+        """End rows whose positions all count as published, by whomever; return how many."""
+        ended, page = 0, self.end_page(connection, 0)
+        while page.last is not None:
+            ended += page.ended
+            page = self.end_page(connection, page.last)
+        return ended + page.ended
+
+    def end_page(self, connection: postgres.Connection, after: int) -> Page:
+        """Do so among the ROWS_MAX oldest rows beyond one.
+
+        Rows that somebody else is just settling are passed over.
+        """
+        values = {"after": after, "rows": ROWS_MAX}
+        judged = connection.execute(_QUERIES["judge"], values, binary=True).fetchall()
+        ended = [outbox_id for outbox_id, is_published in judged if is_published]
+        if ended:
+            self._end(connection, ended)
+        return Page(len(ended), judged[-1][0] if len(judged) == ROWS_MAX else None)
 
     def published(self, connection: postgres.Connection, campaign_id: int) -> list[Range]:
         """Return the positions of a campaign whose events were acknowledged, in their order."""
@@ -117,9 +148,31 @@ class Outbox:
         seconds = self._settings.keep_published_seconds
         return connection.execute(_QUERIES["forget"], {"seconds": seconds}).rowcount
 
+    def overdue(self, connection: postgres.Connection, seconds: float) -> Overdue:
+        """Return what has waited for longer than that."""
+        found = connection.execute(_QUERIES["overdue"], {"seconds": seconds}).fetchone()
+        return Overdue(*(found or (0, 0, 0.0, [])))
+
     def backlog(self, connection: postgres.Connection) -> Backlog:
         """Return what waits."""
         return Backlog(*(connection.execute(_QUERIES["backlog"]).fetchone() or (0, 0, 0.0)))
+
+    def _end(self, connection: postgres.Connection, rows: list[int]) -> None:
+        end = "mark" if self._settings.keep_published_seconds else "delete"
+        connection.execute(_QUERIES[end], {"rows": rows})
+
+
+def ranges_of(event_ids: Iterable[int]) -> list[Range]:
+    """Return the positions that some events tell of, joined where they touch."""
+    ranges: list[Range] = []
+    for event_id in sorted(set(event_ids)):
+        campaign_id, position = divmod(event_id, POSITION_MAX + 1)
+        last = ranges[-1] if ranges else None
+        if last and (last.campaign_id, last.end) == (campaign_id, position):
+            ranges[-1] = last._replace(end=position + 1)
+        else:
+            ranges.append(Range(campaign_id, position, position + 1))
+    return ranges
 
 
 def _row(outbox_id: int, campaign_id: int, positions: Any, created_at: datetime) -> OutboxRow:

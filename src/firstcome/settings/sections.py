@@ -301,6 +301,11 @@ class RelaySettings(Section):
         description="wal: something is written to the log so often, so that the slot of an idle "
         "database moves on.",
     )
+    group_id: str = Field(
+        "firstcome-relay",
+        pattern=r"^[A-Za-z0-9._-]{1,200}$",
+        description="Consumer group that reads events back; mode debezium.",
+    )
     niceness: int = Field(
         10, ge=0, le=19, description="Of the relay's process: a drop comes before its events."
     )

@@ -33,6 +33,23 @@ FROM unnest(%(campaigns)s::bigint[], %(firsts)s::bigint[], %(ends)s::bigint[])
     ) AS i
 ORDER BY r.n, i.position
 
+-- name: judge
+-- The oldest unpublished rows beyond one, and whether all their positions count as published. The
+-- empty multirange makes a plain value of a packed one: it would be unpacked for each row anew.
+WITH page AS MATERIALIZED (
+    SELECT outbox_id, campaign_id, positions FROM outbox
+    WHERE published_at IS NULL AND outbox_id > %(after)s
+    ORDER BY outbox_id
+    LIMIT %(rows)s
+    FOR UPDATE SKIP LOCKED
+), known AS MATERIALIZED (
+    SELECT campaign_id, positions + '{}'::int8multirange AS positions FROM published
+    WHERE campaign_id IN (SELECT campaign_id FROM page)
+)
+SELECT outbox_id, coalesce(page.positions <@ known.positions, false)
+FROM page LEFT JOIN known USING (campaign_id)
+ORDER BY outbox_id
+
 -- name: delete
 DELETE FROM outbox WHERE outbox_id = ANY (%(rows)s::bigint[])
 
@@ -48,15 +65,6 @@ FROM unnest(%(campaigns)s::bigint[], %(firsts)s::bigint[], %(ends)s::bigint[])
 GROUP BY r.campaign_id
 ORDER BY r.campaign_id
 ON CONFLICT (campaign_id) DO UPDATE SET positions = p.positions + excluded.positions
-
--- name: delete_published
--- End rows all of whose positions count as published, whoever has published them.
-DELETE FROM outbox AS o USING published AS p
-WHERE p.campaign_id = o.campaign_id AND o.published_at IS NULL AND o.positions <@ p.positions
-
--- name: mark_published
-UPDATE outbox AS o SET published_at = now() FROM published AS p
-WHERE p.campaign_id = o.campaign_id AND o.published_at IS NULL AND o.positions <@ p.positions
 
 -- name: forget
 -- Rows that were kept long enough.
@@ -80,6 +88,15 @@ SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint
 -- name: heartbeat
 -- Something for the log, so that slots of a database in which nothing happens move on.
 SELECT pg_logical_emit_message(false, 'firstcome', 'heartbeat')
+
+-- name: overdue
+-- Coupons whose events should have been seen by now, in how many rows, for how long the oldest has
+-- waited (seconds), and of which campaigns.
+SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint, count(DISTINCT o.outbox_id),
+    coalesce(extract(epoch FROM now() - min(o.created_at)), 0)::float8,
+    coalesce(array_agg(DISTINCT o.campaign_id), '{}')
+FROM outbox AS o, unnest(o.positions) AS r
+WHERE o.published_at IS NULL AND o.created_at < now() - make_interval(secs => %(seconds)s)
 
 -- name: backlog
 -- Coupons whose events wait, in how many rows, and for how long the oldest has (seconds).
