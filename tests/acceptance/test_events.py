@@ -31,7 +31,15 @@ from tests.heard import Heard, heard
 pytestmark = pytest.mark.acceptance
 
 # What publishes, and what says so.
-PUBLISHERS = {"polling": ["relay-1"]}
+PUBLISHERS = {
+    "polling": ["relay-1"],
+    "wal": ["relay-1"],
+    "debezium": ["connect-1", "relay-1"],
+}
+# Kafka Connect takes seconds to come back: what it survives is asked once, by its own death.
+QUICK = [relay for relay in PUBLISHERS if relay != "debezium"]
+DEATHS = [(relay, "publishers") for relay in PUBLISHERS]
+DEATHS += [(relay, engine) for relay in QUICK for engine in ("kafka-1", "postgres")]
 DROP = ("drop", "--users", "1500", "--coupons", "1200")
 
 
@@ -76,7 +84,7 @@ def scene(
     """A stack for each relay."""
     folder = tmp_path_factory.mktemp(request.param) / "stack"
     overdue = {"FIRSTCOME_RELAY__OVERDUE_SECONDS": "1"}
-    with started(folder, "--auth", "gateway", **overdue) as stack:
+    with started(folder, "--auth", "gateway", "--relay", request.param, **overdue) as stack:
         yield Scene(request.param, stack, Processes(stack))
 
 
@@ -124,7 +132,7 @@ def test_a_redriven_claim_is_told_and_one_under_review_is_not(scene: Scene) -> N
         check_contract(event)
 
 
-@pytest.mark.parametrize("victim", ["publishers", "kafka-1", "postgres"])
+@pytest.mark.parametrize(("scene", "victim"), DEATHS, indirect=["scene"])
 def test_nothing_is_untold_when_somebody_dies_in_mid_stream(scene: Scene, victim: str) -> None:
     campaign_id = scene.stack.create(2000, name=f"{victim} dies")
     offers = [Offer(campaign_id, 2000, 1.0)]
@@ -145,6 +153,7 @@ def test_nothing_is_untold_when_somebody_dies_in_mid_stream(scene: Scene, victim
     assert scene.stack.said("verify")["held"] is True
 
 
+@pytest.mark.parametrize("scene", QUICK, indirect=True)
 def test_a_drop_does_not_wait_for_a_relay_that_stands_still(scene: Scene) -> None:
     with ExitStack() as still:
         for name in PUBLISHERS[scene.relay]:
@@ -159,6 +168,7 @@ def test_a_drop_does_not_wait_for_a_relay_that_stands_still(scene: Scene) -> Non
     assert scene.complete(campaign_id)["told"] == 1200
 
 
+@pytest.mark.parametrize("scene", QUICK, indirect=True)
 def test_two_relays_do_no_harm(scene: Scene) -> None:
     another = Additional(scene.stack, "relay", 1)
     another.inject()
@@ -185,6 +195,70 @@ def test_events_of_a_user_come_in_the_order_of_his_coupons(scene: Scene) -> None
     assert list(first_told) == campaigns
     # The killed one works again before another test needs it.
     scene.processes.allow(PUBLISHERS[scene.relay][0])
+    working(scene)
+
+
+@pytest.mark.parametrize("scene", ["debezium"], indirect=True)
+def test_a_replay_reaches_the_partitions_that_the_connector_chose(scene: Scene) -> None:
+    campaign_id = scene.stack.create(40, name="replayed")
+    for number in range(40):
+        assert scene.stack.claim(campaign_id, f"user-{number}").status == 202
+    assert scene.complete(campaign_id)["told"] == 40
+
+    scene.stack.run("events", "replay", str(campaign_id), "--first", "1", "--last", "40")
+
+    found = [(each.key, each.partition) for each in scene.events(campaign_id)]
+    assert len(found) >= 80
+    assert len(set(found)) == 40
+
+
+@pytest.mark.parametrize("scene", ["debezium"], indirect=True)
+def test_a_slot_moves_while_nothing_is_issued(scene: Scene) -> None:
+    def confirmed() -> str:
+        return str(scene.stack.said("relay", "status", "--mode", "debezium")["confirmed"])
+
+    before = confirmed()
+    eventually("the slot moves", confirmed, lambda now: now != before, seconds=30, every=0.5)
+
+
+@pytest.mark.parametrize("scene", ["debezium"], indirect=True)
+def test_a_slot_made_anew_by_a_stranger_leaves_no_gap_in_silence(scene: Scene) -> None:
+    stack, slot = scene.stack, "firstcome_debezium"
+    campaign_id = stack.create(10, name="gap")
+    with (
+        scene.processes.frozen("connect-1"),
+        psycopg.connect(stack.urls["postgres"], autocommit=True) as session,
+    ):
+        reader = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s"
+        session.execute(f"SELECT pg_terminate_backend(({reader}))", (slot,))
+        eventually("nobody reads", lambda: session.execute(reader, (slot,)).fetchone() == (None,))
+        session.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+        for user in ("ann", "bob"):
+            assert stack.claim(campaign_id, user).status == 202
+            assert stack.standing(campaign_id, user).json["status"] == "ISSUED"
+        session.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (slot,))
+    eventually(
+        "the connector refuses to go on",
+        lambda: stack.run("logs", "supervisor", "-n", "100"),
+        lambda said: "no longer available on the server" in said,
+        every=0.5,
+        seconds=60,
+    )
+    assert scene.waiting() == 2
+
+    # The way out of docs/events.md.
+    stack.run("relay", "drop", "--mode", "debezium")
+    stack.run("relay", "prepare", "--mode", "debezium")
+    working(scene)
+    assert stack.claim(campaign_id, "cat").status == 202
+    eventually("the new one is told", lambda: scene.events(campaign_id), every=0.5)
+    assert scene.waiting() == 2
+    assert stack.said("events", "replay", str(campaign_id), "--missing")["published"] == 2
+    assert scene.complete(campaign_id)["told"] == 3
+
+
+def working(scene: Scene) -> None:
+    """Return when every process works."""
     eventually(
         "all work",
         lambda: [each["state"] for each in scene.stack.processes()],

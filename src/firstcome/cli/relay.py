@@ -14,6 +14,13 @@ from firstcome.processes import preparation_of
 from firstcome.relay.slot import Mode, SlotStatus
 from firstcome.settings import Settings
 
+_AFTERWARDS: dict[Mode, str] = {
+    "wal": "what was committed since it was read last is published from the outbox by the relay "
+    "that starts next",
+    "debezium": "what was committed since it was read last waits in the outbox: `firstcome events "
+    "replay CAMPAIGN --missing` publishes it; the connector's offsets have to go, see "
+    "docs/events.md",
+}
 app = typer.Typer(help="Prepare and look at what a relay needs.", no_args_is_help=True)
 
 ForMode = Annotated[
@@ -39,11 +46,7 @@ def prepare(
         _print_json(done._asdict())
         return
     if done.replaced:
-        print(
-            f"{done.replaced}; what was committed since it was read last is published from the "
-            "outbox by the relay that starts next",
-            file=sys.stderr,
-        )
+        print(f"{done.replaced}; {_AFTERWARDS[done.mode]}", file=sys.stderr)
     print(f"replication slot {done.slot}: {'made' if done.created else 'is there already'}")
     print(f"publications made: {', '.join(done.publications_made) or 'none, they exist'}")
 

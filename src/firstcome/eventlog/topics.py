@@ -6,6 +6,8 @@
     what was set aside, with reason and origin, a year; repeats carry the same key
 <prefix>.coupon-issued.v1           user_id: events of a user keep their order
     every issued coupon, for other systems, 30 days: see docs/events.md
+<prefix>.relay-heartbeats.v1        no meaning
+    what a relay in Kafka Connect sends while nothing is issued, a day
 """
 
 from firstcome.settings import KafkaSettings
@@ -15,6 +17,7 @@ RETENTION_MS = {
     "issuance-requested.v1": 7 * DAY_MS,
     "issuance-dead-letters.v1": 365 * DAY_MS,
     "coupon-issued.v1": 30 * DAY_MS,
+    "relay-heartbeats.v1": DAY_MS,
 }
 
 
