@@ -113,6 +113,10 @@ class Issuing:
         """Return what the outbox keeps although it is published."""
         return self._outbox(kept=True)
 
+    def unpublish(self) -> None:
+        """Take the issuances out of the publication, as a stranger may."""
+        self._connection.execute("ALTER PUBLICATION firstcome_events DROP TABLE issuances")
+
     def forget(self, campaign_id: int) -> None:
         """Lose what waits, as no relay does."""
         self._connection.execute("DELETE FROM outbox WHERE campaign_id = %s", (campaign_id,))

@@ -1,7 +1,7 @@
 """Relays for tests."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Event, Thread
@@ -13,6 +13,7 @@ from firstcome.postgres.replication import SILENCE_SECONDS
 from firstcome.relay.confirming import Confirmer
 from firstcome.relay.outbox import Outbox, Range
 from firstcome.relay.polling import PollingRelay
+from firstcome.relay.preparation import Preparation
 from firstcome.relay.slot import PUBLICATIONS
 from firstcome.relay.wal import WalRelay
 from firstcome.settings import Settings
@@ -111,3 +112,24 @@ def tell(settings: Settings, *ranges: Range) -> None:
         emitter.hand_over(Outbox(settings.relay).events(connection, ranges), until)
     emitter.settle(until)
     emitter.close()
+
+
+def preparation(settings: Settings) -> Preparation:
+    """Return an operator's commands."""
+    return Preparation(settings.relay, "wal", partial(postgres.connect, settings.postgres))
+
+
+def work(relay: WalRelay, until: Callable[[], bool]) -> int:
+    """Run a relay until something is so; return how many events it has handed over."""
+    handed, deadline = 0, time.monotonic() + 20
+    while not until():
+        assert time.monotonic() < deadline, f"{handed} events were handed over"
+        handed += relay.run_once()
+        time.sleep(0.005)
+    return handed
+
+
+def begun(relay: WalRelay) -> WalRelay:
+    """Let a relay follow the log."""
+    work(relay, lambda: relay.follows)
+    return relay

@@ -1,10 +1,9 @@
 """The relay that follows the write-ahead log: nothing is left out, and nothing confirmed early."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from functools import partial
 
 import pytest
 
@@ -14,13 +13,21 @@ from firstcome.eventlog.admin import LogAdmin
 from firstcome.eventlog.emitter import Emitter
 from firstcome.eventlog.issued import encode
 from firstcome.relay.outbox import Outbox, Range
-from firstcome.relay.preparation import Preparation
 from firstcome.relay.wal import WalRelay
 from firstcome.settings import Settings
 from tests.heard import heard
 from tests.integration.issuing import Issuing
 from tests.integration.letters_stage import at
-from tests.integration.relays import STREAM, polling, slot_of, wal_of, working
+from tests.integration.relays import (
+    STREAM,
+    begun,
+    polling,
+    preparation,
+    slot_of,
+    wal_of,
+    work,
+    working,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -46,27 +53,6 @@ def relay(own: Settings) -> Iterator[WalRelay]:
     """A relay that has not begun."""
     with closing(wal_of(own)) as relay:
         yield relay
-
-
-def preparation(settings: Settings) -> Preparation:
-    """Return an operator's commands."""
-    return Preparation(settings.relay, "wal", partial(postgres.connect, settings.postgres))
-
-
-def work(relay: WalRelay, until: Callable[[], bool]) -> int:
-    """Run a relay until something is so; return how many events it has handed over."""
-    handed, deadline = 0, time.monotonic() + 20
-    while not until():
-        assert time.monotonic() < deadline, f"{handed} events were handed over"
-        handed += relay.run_once()
-        time.sleep(0.005)
-    return handed
-
-
-def begun(relay: WalRelay) -> WalRelay:
-    """Let a relay follow the log."""
-    work(relay, lambda: relay.follows)
-    return relay
 
 
 def test_coupons_are_told_as_they_are_committed_and_their_rows_end(

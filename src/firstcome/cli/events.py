@@ -68,7 +68,8 @@ def check(
 ) -> None:
     """Compare issued coupons with the events on the topic."""
     found = EventHistory(Settings.load()).check(campaign_ids or [])
-    complete = all(each.is_complete for each in found)
+    verdicts = {each.is_complete for each in found}
+    complete = False if False in verdicts else None if None in verdicts else True
     if json:
         campaigns = [_document(each) for each in found]
         _print_json({"complete": complete, "campaigns": campaigns})
@@ -95,6 +96,11 @@ def replay(
         raise Refused(f"--first {first} is behind --last {last}")
     history = EventHistory(Settings.load())
     (found,) = history.check([campaign_id])
+    if missing and not found.whole:
+        raise Refused(
+            "the oldest events have left the topic, so what is missing is not known, and "
+            "everything that is gone would be told again: say --first and --last"
+        )
     ranges = _chosen(found, first or 1, last, missing=missing)
     count = sum(each.end - each.first for each in ranges)
     told = 0

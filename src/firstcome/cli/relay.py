@@ -40,7 +40,15 @@ def prepare(
 ) -> None:
     """Make publications and replication slot; replace one that is lost. Repeating is harmless."""
     settings = Settings.load()
-    preparation = preparation_of(settings, _mode(settings, mode))
+    chosen = _mode(settings, mode)
+    if settings.relay.mode != chosen:
+        print(
+            f"relay.mode is {settings.relay.mode}: a slot that no relay reads keeps the "
+            f"write-ahead log until the disk is full; set FIRSTCOME_RELAY__MODE={chosen}, or give "
+            "`firstcome relay drop`",
+            file=sys.stderr,
+        )
+    preparation = preparation_of(settings, chosen)
     done = preparation.prepare_first() if first else preparation.prepare()
     if json:
         _print_json(done._asdict())

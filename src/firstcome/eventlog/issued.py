@@ -15,7 +15,6 @@ from firstcome.model import POSITION_MAX
 COUPON_ISSUED = "firstcome.coupon-issued.v1"
 SOURCE = "/firstcome"
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-ID_DIGITS = 18  # less than the longest bigint
 Headers = list[tuple[str, str | bytes | None]]
 
 
@@ -59,12 +58,17 @@ def encode(event: CouponIssued) -> Parts:
     return Parts(event.user_id.encode(), _encoder.encode(event), _FIXED + own)
 
 
-def event_id(headers: Headers | None) -> int | None:
-    """Return the id that a record carries; None when it is no event of ours."""
-    for name, value in headers or ():
-        if name == "ce_id" and value is not None and value.isdigit() and len(value) <= ID_DIGITS:
-            return int(value)
-    return None
+def event_id(headers: Headers | None, value: bytes | None) -> int | None:
+    """Return the id that a record carries; None when it is no event of ours.
+
+    Header and value must name the same coupon.
+    """
+    try:
+        own = decode(value).event_id
+    except BadRecord:
+        return None
+    said = next((text for name, text in headers or () if name == "ce_id"), None)
+    return own if said in (b"%d" % own, str(own)) and own > POSITION_MAX else None
 
 
 def decode(value: bytes | None) -> CouponIssued:

@@ -14,10 +14,6 @@ ALTER TABLE issuances
     ADD COLUMN event_id bigint
     GENERATED ALWAYS AS (CASE WHEN status = 'ISSUED' THEN campaign_id * 134217728 + position END) STORED;
 
--- A publication may filter updates only by columns of the replica identity. Rows are hardly ever
--- updated, and inserts write no identity: what this costs is the old row of each redrive.
-ALTER TABLE issuances REPLICA IDENTITY FULL;
-
 ALTER TABLE outbox ADD COLUMN published_at timestamptz;
 -- Rows come and go by the thousand: without this the dead ones would be read for minutes.
 ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);

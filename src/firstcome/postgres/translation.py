@@ -19,7 +19,7 @@ BEYOND_THE_LIMIT = "FC001"
 # (no database, no rights, no tables yet, a standby that is not yet promoted).
 _TRANSIENT = (
     *("08", "40", "53", "57P0", "58", "55000", "55006", "55P03", "57014", "25P03", "25P04"),
-    *("28", "3D000", "25006", "42501", "42P01"),
+    *("28", "3D000", "25006", "42501", "42P01", "42703"),
 )
 _UNIQUE_VIOLATION = "23505"
 _DATA = ("22", "23", BEYOND_THE_LIMIT)
@@ -49,6 +49,8 @@ def translation(error: psycopg.Error) -> Exception:
         return BadRecord(said, reason=reason)
     if state == "42P01":
         said = "the database has no tables of firstcome: run `firstcome migrate`"
+    if state == "42703":
+        said = f"the tables are those of another version ({said}): run `firstcome migrate`"
     if isinstance(error, psycopg_pool.PoolTimeout | psycopg_pool.TooManyRequests):
         return DatabaseUnavailable(f"no session to PostgreSQL was free: {said}", certain=True)
     if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):

@@ -155,8 +155,8 @@ class Confirmer:
 
 
 def _seen(polled: list[Polled]) -> list[int]:
-    """Return the ids of the events among some records."""
-    seen = [number for each in polled if (number := event_id(each.headers)) is not None]
+    """Return the ids of the events among some records; others than ours write there, too."""
+    seen = [number for each in polled if (number := event_id(each.headers, each.value)) is not None]
     if foreign := len(polled) - len(seen):
         log.warning("events_without_id", records=foreign, last=polled[-1].origin._asdict())
     return seen

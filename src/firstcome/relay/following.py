@@ -9,12 +9,12 @@ error: the next one begins at the last position confirmed, and repeats what was 
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from firstcome import failpoints, postgres
-from firstcome.errors import DatabaseUnavailable, LogUnavailable
+from firstcome.errors import DatabaseUnavailable, LogUnavailable, SlotUnusable
 from firstcome.eventlog.emitter import Emitter, Handed
 from firstcome.eventlog.issued import CouponIssued
 from firstcome.relay.outbox import Outbox, OutboxRow, Range
@@ -63,7 +63,10 @@ class Following:
         self._told: Told | None = told
         self._outbox = Outbox(settings)
         self._decoder = postgres.Decoder(COLUMNS)
-        self._open: list[OutboxRow] = []  # of the transaction that is being read
+        # Of the transaction that is being read: its rows, coupons listed, coupons that came.
+        self._open: list[OutboxRow] = []
+        self._listed: Counter[int] = Counter()
+        self._issued: Counter[int] = Counter()
         self._on_the_way: deque[_Reading] = deque()
         self._done: list[OutboxRow] = []  # acknowledged, still in the outbox
         self._done_end = 0
@@ -73,7 +76,7 @@ class Following:
     def run_once(self) -> int:
         """Read what has come and settle what is due; return how many events were handed over.
 
-        Raises DatabaseUnavailable, LogUnavailable, BadRecord.
+        Raises DatabaseUnavailable, LogUnavailable, SlotUnusable, BadRecord.
         """
         handed = self._read()
         self._emitter.poll()
@@ -116,6 +119,7 @@ class Following:
         for message in messages:
             said = self._decoder.decode(message)
             if isinstance(said, postgres.Commit):
+                self._check_whole()
                 rows += self._open
                 self._open.clear()
                 end = said.end
@@ -130,14 +134,28 @@ class Following:
         self._on_the_way.append(_Reading(handed, len(events), now, rows, end))
         return len(events)
 
+    def _check_whole(self) -> None:
+        """A transaction that lists coupons brings them: else a publication leaves them out."""
+        for campaign_id, listed in self._listed.items():
+            if listed > self._issued[campaign_id]:
+                raise SlotUnusable(
+                    f"a transaction lists {listed} coupons of campaign {campaign_id} and brought "
+                    f"{self._issued[campaign_id]}: publication firstcome_events is not as it "
+                    "should be; nothing was confirmed: run `firstcome relay prepare`"
+                )
+        self._listed.clear()
+        self._issued.clear()
+
     def _add_event(self, events: list[CouponIssued], values: tuple[Any, ...]) -> None:
         event = CouponIssued(*values)
+        self._issued[event.campaign_id] += 1
         if self._told is None or not self._told.has(event.campaign_id, event.position):
             events.append(event)
 
     def _add_row(self, values: tuple[Any, ...]) -> None:
         outbox_id, campaign_id, positions, created_at = values
         row = OutboxRow(outbox_id, [Range(campaign_id, *each) for each in positions], created_at)
+        self._listed[campaign_id] += row.events
         if self._told is None or not self._told.has_all(row):
             self._open.append(row)
 

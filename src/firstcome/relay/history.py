@@ -35,13 +35,15 @@ class Completeness(NamedTuple):
     missing: int  # of those not told, the rest: nobody is going to
     repeats: int
     strangers: int  # events of no coupon that was issued
-    whole: bool  # False: the topic has lost its oldest events, so nothing counts as missing
+    whole: bool  # False: the topic has lost its oldest events; what is missing is not known
     untold: list[Range]  # waiting and missing
 
     @property
-    def is_complete(self) -> bool:
-        """Whether every coupon was told, or waits to be, and nothing else was told."""
-        return not self.missing and not self.strangers
+    def is_complete(self) -> bool | None:
+        """Whether every coupon was told, or waits to be, and nothing else was; None: not known."""
+        if self.missing or self.strangers:
+            return False
+        return True if self.whole or not self.untold else None
 
 
 class EventHistory:
@@ -78,7 +80,7 @@ class EventHistory:
         emitter = Emitter(self._settings.kafka)
         published = 0
         try:
-            with closing(self._connect()) as connection:
+            with closing(self._publishing_session()) as connection:
                 for part in _parts(ranges):
                     count = self._replayed(connection, emitter, part, actor)
                     published += count
@@ -137,6 +139,13 @@ class EventHistory:
             found.extend(bytes(max(0, event.position + 1 - len(found))))
             found[event.position] = min(255, found[event.position] + 1)
         return told
+
+    def _publishing_session(self) -> postgres.Connection:
+        """A session whose server ends it when this process stands still in a transaction."""
+        patient = postgres.Timeouts(
+            transaction_seconds=3 * self._settings.relay.acknowledge_timeout_seconds
+        )
+        return postgres.connect(self._settings.postgres, name="firstcome-events", timeouts=patient)
 
     def _connect(self) -> postgres.Connection:
         # A million rows take longer than a statement of the path may.

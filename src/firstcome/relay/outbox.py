@@ -127,10 +127,7 @@ class Outbox:
         return ended + page.ended
 
     def end_page(self, connection: postgres.Connection, after: int) -> Page:
-        """Do so among the ROWS_MAX oldest rows beyond one.
-
-        Rows that somebody else is just settling are passed over.
-        """
+        """Do so among the ROWS_MAX oldest rows beyond one."""
         values = {"after": after, "rows": ROWS_MAX}
         judged = connection.execute(_QUERIES["judge"], values, binary=True).fetchall()
         ended = [outbox_id for outbox_id, is_published in judged if is_published]

@@ -38,6 +38,7 @@ class PollingRelay:
         self._emitter = emitter
         self._look = Look(settings, connect, emitter)
         self._listener: postgres.Listener | None = None
+        self._all = True  # the last look left nothing for the next one
         self._pause = Pause(settings.retry_pause_seconds_max)
 
     def run(self, stop: Event, ready: Callable[[], None] = lambda: None) -> None:
@@ -54,7 +55,7 @@ class PollingRelay:
                     if not said:
                         said = True
                         ready()
-                    if published < self._settings.events_max:
+                    if self._all or not published:
                         self._wait(stop, began)
                 except (DatabaseUnavailable, LogUnavailable) as error:
                     self._wait_longer(stop, error)
@@ -67,6 +68,7 @@ class PollingRelay:
         Raises DatabaseUnavailable, LogUnavailable; then call again: the rows are still there.
         """
         looked = self._look.run_once()
+        self._all = looked.all
         self._pause.over()
         return looked.events
 

@@ -82,6 +82,8 @@ class Preparation:
             for name in PUBLICATIONS[self.mode]:
                 if name not in needed:
                     connection.execute(_QUERIES[f"un{_publish(name)}"])
+            if EVENTS not in needed:
+                connection.execute(_QUERIES["unidentify"])
             return status.exists
 
     def _prepare(self, connection: postgres.Connection, status: SlotStatus) -> Prepared:
@@ -92,6 +94,8 @@ class Preparation:
         # A slot decodes with the tables and publications of that moment: they come before it.
         unpublished = slots.missing(connection, self.mode)
         known = slots.server(connection).version >= _GENERATED_SINCE
+        if EVENTS in unpublished:
+            connection.execute(_QUERIES["identify"])
         for name in unpublished:
             statement = _QUERIES[_publish(name)]
             connection.execute(_QUERIES[f"un{_publish(name)}"])

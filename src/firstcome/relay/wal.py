@@ -8,6 +8,7 @@ made anew leaves anything out. Then the log is followed. Other relays stand by u
 free. A slot that cannot be read is never made here: an error says what an operator has to do.
 """
 
+import time
 from collections.abc import Callable
 from threading import Event
 
@@ -17,7 +18,7 @@ from firstcome.eventlog.emitter import Emitter
 from firstcome.logs import get_logger
 from firstcome.relay import slot as slots
 from firstcome.relay.following import Following
-from firstcome.relay.look import Look
+from firstcome.relay.look import FORGET_SECONDS, Look
 from firstcome.relay.outbox import Outbox, Range
 from firstcome.relay.pause import Pause
 from firstcome.relay.slot import State
@@ -51,6 +52,7 @@ class WalRelay:
         self._following: Following | None = None
         self._published_first = 0
         self._stands_by = False
+        self._ended_at = time.monotonic()
         self._pause = Pause(settings.retry_pause_seconds_max)
 
     @property
@@ -93,6 +95,7 @@ class WalRelay:
             return self._publish_outbox(self._stream)
         handed = self._following.run_once()
         self._look.forget()
+        self._end_published()
         self._pause.over()
         return handed
 
@@ -136,6 +139,18 @@ class WalRelay:
             slot = self._settings.slot_of("wal")
             log.info("relay_follows", slot=slot, published_first=self._published_first)
         return looked.events
+
+    def _end_published(self) -> None:
+        """End rows that could not be seen yet as their events were acknowledged.
+
+        A transaction is in the write-ahead log before it is in effect; with a synchronous standby
+        that is slow, long before.
+        """
+        if time.monotonic() - self._ended_at < FORGET_SECONDS:
+            return
+        self._ended_at = time.monotonic()
+        with postgres.transaction(self._look.session()) as session:
+            self._outbox.end_published(session)
 
     def _published(self, campaign_id: int) -> list[Range]:
         with postgres.transaction(self._look.session()) as session:

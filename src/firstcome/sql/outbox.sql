@@ -10,12 +10,13 @@ SELECT pg_try_advisory_xact_lock(%(lock)s)
 
 -- name: take
 -- The oldest rows, kept from everybody else until the transaction ends. There is no cursor to move
--- past a row: one whose transaction commits late is found by the next look.
+-- past a row: one whose transaction commits late is found by the next look. A row that an operator's
+-- replay is just ending is waited for: a later one must not be told before it.
 SELECT outbox_id, campaign_id, positions, created_at FROM outbox
 WHERE published_at IS NULL
 ORDER BY outbox_id
 LIMIT %(rows)s
-FOR UPDATE SKIP LOCKED
+FOR UPDATE
 
 -- name: issued
 -- The events of rows taken: in the order of the rows, then of positions. A position that is not
@@ -41,7 +42,6 @@ WITH page AS MATERIALIZED (
     WHERE published_at IS NULL AND outbox_id > %(after)s
     ORDER BY outbox_id
     LIMIT %(rows)s
-    FOR UPDATE SKIP LOCKED
 ), known AS MATERIALIZED (
     SELECT campaign_id, positions + '{}'::int8multirange AS positions FROM published
     WHERE campaign_id IN (SELECT campaign_id FROM page)

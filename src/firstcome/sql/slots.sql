@@ -53,7 +53,16 @@ WHERE NOT p.puballtables AND p.pubinsert AND (p.pubname, p.pubupdate, (
         FROM pg_publication_tables AS t WHERE t.pubname = p.pubname)) IN (
     ('firstcome_events', true, '{issuances (event_id IS NOT NULL)}'),
     ('firstcome_outbox', false, '{outbox}'))
-    AND (p.pubname = 'firstcome_outbox' OR coalesce(to_jsonb(p) ->> 'pubgencols', 's') = 's')
+    AND (p.pubname = 'firstcome_outbox' OR coalesce(to_jsonb(p) ->> 'pubgencols', 's') = 's'
+        AND 'f' = (SELECT relreplident FROM pg_class WHERE oid = 'issuances'::regclass))
+
+-- name: identify
+-- A publication may filter updates only by columns of the replica identity. Rows are hardly ever
+-- updated, and inserts write no identity: what this costs is the old row of each redrive.
+ALTER TABLE issuances REPLICA IDENTITY FULL
+
+-- name: unidentify
+ALTER TABLE issuances REPLICA IDENTITY DEFAULT
 
 -- name: publish_events
 -- An update is told as an insert where the old row did not pass the filter. The generated column is
