@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 from firstcome.drill.checker import Checker, Ended
@@ -53,6 +54,17 @@ def judged(world: World) -> list[str]:
 
 def test_checker_finds_nothing_in_a_good_history() -> None:
     assert judged(good()) == []
+
+
+def test_a_duplicate_of_a_claim_that_was_then_cancelled_is_no_contradiction() -> None:
+    world = good()
+    beside = Heard(CLAIM, 7, "dan", None, 5.2, 5.4, "DUPLICATE_COUPON_ISSUE", 3, "REQUESTED", False)
+    world.heard.append(beside)
+    assert judged(world) == []
+    world.heard[-1] = msgspec.structs.replace(beside, invoked=6.2, answered=6.4)
+    assert any("never got in" in said for said in judged(world))
+    world.heard[-1] = msgspec.structs.replace(beside, status="ISSUED")
+    assert any("never got in" in said for said in judged(world))
 
 
 def test_checker_takes_ask_again_for_no_answer_at_all() -> None:
