@@ -58,8 +58,8 @@ def test_checker_finds_nothing_in_a_good_history() -> None:
 
 def test_a_duplicate_of_a_claim_that_was_then_cancelled_is_no_contradiction() -> None:
     world = good()
-    beside = Heard(CLAIM, 7, "dan", None, 5.2, 5.4, "DUPLICATE_COUPON_ISSUE", 3, "REQUESTED", False)
-    world.heard.append(beside)
+    beside = Heard(CLAIM, 7, "eli", None, 5.2, 5.4, "DUPLICATE_COUPON_ISSUE", 3, "REQUESTED", False)
+    world.heard.extend([claim("eli", 5, "TEMPORARILY_UNAVAILABLE", key=None), beside])
     assert judged(world) == []
     world.heard[-1] = msgspec.structs.replace(beside, invoked=6.2, answered=6.4)
     assert any("never got in" in said for said in judged(world))
