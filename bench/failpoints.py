@@ -12,7 +12,6 @@ every law held. About 35 minutes a seed.
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from typing import NamedTuple
 import msgspec
 
 from firstcome.bench.environment import engines, machine
+from firstcome.bench.origin import commit
 from firstcome.bench.stack import RunningStack, started
 from firstcome.drill import cases
 from firstcome.drill.cases import Case, Group
@@ -103,12 +103,12 @@ def _undergone(stack: RunningStack, group: Group, seed: int) -> list[Outcome]:
     except FirstcomeError as error:
         verdict = str(error)
         say(verdict)
-    commit = _commit()
+    at = commit()
     taken = {broken.case: broken for broken in sweep.broken}
     return [
-        Outcome(seed, case, commit, verdict, taken[case].process, taken[case].healed_seconds)
+        Outcome(seed, case, at, verdict, taken[case].process, taken[case].healed_seconds)
         if case in taken
-        else Outcome(seed, case, commit, f"not swept: {verdict}", "", 0.0)
+        else Outcome(seed, case, at, f"not swept: {verdict}", "", 0.0)
         for wave in group.waves
         for case in wave
     ]
@@ -161,12 +161,6 @@ def _cell(outcomes: list[Outcome]) -> str:
     worst = max(outcome.healed_seconds for outcome in outcomes)
     text = f"{held}/{len(outcomes)}, {worst:.0f} s"
     return text if held == len(outcomes) else f"**{text}**"
-
-
-def _commit() -> str:
-    words = ["git", "describe", "--always", "--dirty"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

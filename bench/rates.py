@@ -12,13 +12,14 @@ asked-to-ISSUED at most 100 ms.
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from firstcome.bench.origin import commit, kafka
 
 ROOT = Path(__file__).parents[1]
 RATES = (10_000, 15_000, 20_000, 25_000, 30_000, 35_000, 40_000, 50_000)
@@ -42,7 +43,7 @@ def main() -> int:
     day = datetime.now(UTC).strftime("%Y-%m-%d")
     folder = options.folder
     folder.mkdir(parents=True, exist_ok=True)
-    found = {"date": day, "commit": _commit(), "kafka": _kafka(), "drops": rows}
+    found = {"date": day, "commit": commit(), "kafka": kafka(), "drops": rows}
     (folder / f"rates-{day}.json").write_text(json.dumps(found, indent=1) + "\n")
     (folder / f"rates-{day}.md").write_text(page(found))
     print(f"written: {folder}/rates-{day}.md and .json", file=sys.stderr)
@@ -187,23 +188,6 @@ def _cost(cost: Found | None) -> str:
 def _highest(drops: list[Found]) -> str:
     held = [drop["rate"] for drop in drops if drop["holds"]]
     return f"Highest rate that holds: {max(held):,} a second." if held else "No rate holds."
-
-
-def _commit() -> str:
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown"
-
-
-def _kafka() -> str:
-    lock = (ROOT / "src" / "firstcome" / "local" / "kafka.lock").read_text()
-    match = re.search(r"kafka_2\.13\D+([\d.]+\d)", lock)
-    return match.group(1) if match else "unknown"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@
     ├── RecordingStopped          too much is bad at once: a human has to look first
     ├── Refused                   an operator's command that the state of the world forbids
     │   ├── CampaignNotFound
-    │   └── DeadLetterNotFound
+    │   ├── DeadLetterNotFound
+    │   └── SlotUnusable          no relay can read its replication slot
     └── InvalidSettings           the process must not start
 
 Refusals to a user (sold out, duplicate) are values of the model, not errors.
@@ -75,6 +76,10 @@ class CampaignNotFound(Refused):
 
 class DeadLetterNotFound(Refused):
     """No dead letter has that number."""
+
+
+class SlotUnusable(Refused):
+    """A replication slot is missing, lost or somebody else's: nothing can be read from it."""
 
 
 class InvalidSettings(FirstcomeError):

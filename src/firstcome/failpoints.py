@@ -74,6 +74,11 @@ POINTS: Mapping[str, str] = MappingProxyType(
         "before_trim": "sweeper: a journal is about to be trimmed",
         "before_publish": "sweeper: dead letters are about to be published",
         "after_publish": "sweeper: brokers have dead letters, the table does not say so",
+        # relay
+        "after_take": "relay: rows of the outbox are in hand, nothing is published",
+        "after_emit": "relay: the brokers have the events, the outbox does not say so",
+        "before_note": "relay: the outbox is done with, not committed",
+        "after_note": "relay: the outbox is done with",
         # operators: the console, `firstcome dead-letters`
         "before_redrive": "console, cli: a redrive is all done but its commit",
         "after_redrive": "console, cli: a redrive is committed, nobody was told",

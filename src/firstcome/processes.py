@@ -26,6 +26,8 @@ from firstcome.coupons import CouponCodes
 from firstcome.errors import InvalidSettings
 from firstcome.eventlog import topics
 from firstcome.eventlog.admin import LogAdmin
+from firstcome.eventlog.consumer import Consumer, confirmers
+from firstcome.eventlog.emitter import Emitter
 from firstcome.eventlog.kafka import Appender
 from firstcome.eventlog.publisher import Publisher
 from firstcome.gate.connection import GateConnection
@@ -48,6 +50,11 @@ from firstcome.issuance.sweeper import Sweeper
 from firstcome.logs import configure, get_logger
 from firstcome.model import Engine
 from firstcome.rebuild import Progress, Rebuild
+from firstcome.relay.confirming import Confirmer
+from firstcome.relay.polling import PollingRelay
+from firstcome.relay.preparation import Preparation
+from firstcome.relay.slot import PUBLICATIONS, Mode
+from firstcome.relay.wal import WalRelay
 from firstcome.settings import Settings
 
 log = get_logger()
@@ -55,6 +62,8 @@ READY_POLL_SECONDS = 0.02
 # The brokers answer within this or count as away: the sweeper has other work to do.
 LOG_ANSWER_SECONDS = 2.0
 COLLECT_AFTER_OBJECTS = 50_000
+RELAY_SPARE_SECONDS = 2.0
+PREPARE_SECONDS = 60.0
 ASSIGNMENT_SECONDS = 10.0  # a recorder without partitions is a spare, and ready all the same
 
 
@@ -125,6 +134,33 @@ def serve_sweeper(settings: Settings) -> None:
         sweeper.run(stop)
 
 
+def serve_relay(settings: Settings) -> None:
+    """Tell other systems of issued coupons, until SIGTERM."""
+    _begin(settings, "relay")
+    stop = _stop_on_signals()
+    os.nice(settings.relay.niceness)
+    made: dict[str, Callable[[Settings], PollingRelay | WalRelay | Confirmer]] = {
+        "polling": _polling_relay,
+        "wal": _wal_relay,
+        "debezium": _confirmer,
+    }
+    relay = made[settings.relay.mode](settings)
+    _calm_collector()
+    relay.run(stop, lambda: log.info("ready"))
+
+
+def preparation_of(settings: Settings, mode: Mode) -> Preparation:
+    """Return the commands on a relay's replication slot."""
+    # A slot begins when all transactions that are open then have ended.
+    patient = postgres.Timeouts(
+        statement_seconds=PREPARE_SECONDS,
+        lock_seconds=PREPARE_SECONDS,
+        transaction_seconds=PREPARE_SECONDS,
+    )
+    connect = partial(postgres.connect, settings.postgres, name="firstcome-cli", timeouts=patient)
+    return Preparation(settings.relay, mode, connect)
+
+
 def dead_letters_of(settings: Settings) -> DeadLetters:
     """Return operators' commands on dead letters."""
     connect = partial(postgres.connect, settings.postgres, name="firstcome-dead-letters")
@@ -145,6 +181,40 @@ def _beside(name: str, work: Callable[[Event], None], stop: Event) -> Iterator[N
         finally:
             stop.set()
     working.result()
+
+
+def _polling_relay(settings: Settings) -> PollingRelay:
+    return PollingRelay(
+        settings.relay,
+        _relay_session(settings),
+        partial(postgres.Listener, settings.postgres, name="firstcome-relay-listener"),
+        Emitter(settings.kafka),
+    )
+
+
+def _confirmer(settings: Settings) -> Confirmer:
+    group = confirmers(settings.kafka, settings.relay.group_id)
+    join = partial(Consumer, settings.kafka, group=group)
+    return Confirmer(settings.relay, _relay_session(settings), join)
+
+
+def _wal_relay(settings: Settings) -> WalRelay:
+    stream = partial(
+        postgres.ReplicationStream,
+        settings.postgres,
+        settings.relay.slot_of("wal"),
+        PUBLICATIONS["wal"],
+        name="firstcome-relay-stream",
+    )
+    return WalRelay(settings.relay, _relay_session(settings), stream, Emitter(settings.kafka))
+
+
+def _relay_session(settings: Settings) -> Callable[[], postgres.Connection]:
+    # It waits for brokers in its transactions; a server ends one that is idle for half its time.
+    patient = postgres.Timeouts(
+        transaction_seconds=2 * settings.relay.acknowledge_timeout_seconds + RELAY_SPARE_SECONDS
+    )
+    return partial(postgres.connect, settings.postgres, name="firstcome-relay", timeouts=patient)
 
 
 def _queue_recording(settings: Settings) -> QueueRecording:

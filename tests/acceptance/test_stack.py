@@ -100,7 +100,7 @@ def test_operator_looks_at_a_healthy_stack(stack: RunningStack) -> None:
     status = stack.said("status")
     assert status["state"] == "running"
     assert {each["role"] for each in status["processes"]} == {
-        *("postgres", "redis", "kafka", "sweeper", "recorder", "api", "console")
+        *("postgres", "redis", "kafka", "sweeper", "recorder", "api", "relay", "console")
     }
     assert stack.said("doctor")["fit"] is True
     lines = stack.run("logs", "recorder", "-n", "50").splitlines()

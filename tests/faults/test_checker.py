@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 from firstcome.drill.checker import Checker, Ended
@@ -58,6 +59,17 @@ def test_checker_finds_nothing_in_a_good_history() -> None:
 
 def test_places_are_undecided_until_a_look_that_came_after_everything() -> None:
     assert undecided_places(good().heard) == {(7, "cat")}
+
+
+def test_a_duplicate_of_a_claim_that_was_then_cancelled_is_no_contradiction() -> None:
+    world = good()
+    beside = Heard(CLAIM, 7, "eli", None, 5.2, 5.4, "DUPLICATE_COUPON_ISSUE", 3, "REQUESTED", False)
+    world.heard.extend([claim("eli", 5, "TEMPORARILY_UNAVAILABLE", key=None), beside])
+    assert judged(world) == []
+    world.heard[-1] = msgspec.structs.replace(beside, invoked=6.2, answered=6.4)
+    assert any("never got in" in said for said in judged(world))
+    world.heard[-1] = msgspec.structs.replace(beside, status="ISSUED")
+    assert any("never got in" in said for said in judged(world))
 
 
 def test_checker_takes_ask_again_for_no_answer_at_all() -> None:

@@ -8,14 +8,16 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from firstcome.eventlog import topics
+from firstcome.eventlog import issued, topics
 from firstcome.eventlog.events import IssuanceRequested, encode
+from firstcome.eventlog.issued import CouponIssued
 from firstcome.gate import keys
 from firstcome.gate.session import GateSession
 from firstcome.model import CampaignId, UserId
@@ -49,7 +51,9 @@ class KeptDrop:
         servers = {"bootstrap.servers": self.settings.kafka.bootstrap_servers}
         # Kept: its futures die with it.
         self.admin = AdminClient(servers)
-        for made in self.admin.create_topics([NewTopic(self.topic, 3, 1)]).values():
+        self.events_topic = topics.coupon_issued(self.settings.kafka)
+        both = [NewTopic(self.topic, 3, 1), NewTopic(self.events_topic, 3, 1)]
+        for made in self.admin.create_topics(both).values():
             made.result(30)
         self.producer = Producer({**servers, "acks": "all", "linger.ms": 0})
         self.campaigns: list[int] = []
@@ -60,7 +64,8 @@ class KeptDrop:
             names = self.gate.call("KEYS", f"fc:{{{campaign_id}}}:*")
             if isinstance(names, list) and names:
                 self.gate.call("DEL", *names)
-        self.admin.delete_topics([self.topic])[self.topic].result(30)
+        for deleted in self.admin.delete_topics([self.topic, self.events_topic]).values():
+            deleted.result(30)
         self.gate.close()
         self.database.close()
 
@@ -118,7 +123,11 @@ class KeptDrop:
             if position == UNDER_REVIEW:
                 status = "UNDER_REVIEW"
             self.add_row(campaign_id, position, user, status=status, reason=reason, epoch=epoch)
-        self.list(campaign_id, "{[1,5),[6,10),[12,13)}")
+        self.list(campaign_id, "{[6,10)}")
+        self.note(campaign_id, "{[1,5),[12,13)}")
+        # The relay has published position 8 and died before it could say so, and 1 twice.
+        for position in (1, 2, 3, 4, 12, 8, 1):
+            self.tell(campaign_id, position, user_of(position))
         self.set_aside(campaign_id, UNDER_REVIEW, user_of(UNDER_REVIEW))
 
     def add_row(
@@ -165,6 +174,25 @@ class KeptDrop:
             "INSERT INTO outbox (campaign_id, positions) VALUES (%s, %s::int8multirange)",
             *(campaign_id, positions),
         )
+
+    def note(self, campaign_id: int, positions: str) -> None:
+        """Let positions count as published."""
+        self.sql(
+            "INSERT INTO published AS p (campaign_id, positions) VALUES (%s, %s::int8multirange)"
+            " ON CONFLICT (campaign_id) DO UPDATE SET positions = p.positions + excluded.positions",
+            *(campaign_id, positions),
+        )
+
+    def tell(self, campaign_id: int, position: int, user: str) -> None:
+        """Publish the event of a coupon, whether or not it was issued."""
+        requested = datetime.fromtimestamp(self.requested_at(position), UTC)
+        event = CouponIssued(campaign_id, position, user, requested, requested)
+        self.tell_bytes(issued.encode(event).value)
+
+    def tell_bytes(self, value: bytes) -> None:
+        """Put anything on the topic of events."""
+        self.producer.produce(self.events_topic, value)
+        self.producer.flush(30)
 
     def set_aside(
         self,

@@ -193,6 +193,27 @@ PLANTS = [
         planting.listed("{[40,42)}"),
         {("L4", "LISTED_NOT_ISSUED", 40, None)},
     ),
+    Plant(
+        "a coupon that counts as published and is not",
+        planting.published("{[7,8)}"),
+        {("L4", "NOT_PUBLISHED", 7, user_of(7))},
+    ),
+    Plant(
+        "an event of a cancelled position",
+        planting.told(11, user_of(11)),
+        {("L4", "PUBLISHED_NOT_ISSUED", 11, user_of(11))},
+    ),
+    Plant(
+        "an event that names another user",
+        planting.told(7, "other"),
+        {("L4", "PUBLISHED_FOR_ANOTHER", 7, "other")},
+    ),
+    Plant(
+        "a record that is no event",
+        planting.unreadable_event,
+        {("L4", "UNREADABLE_EVENT", None, None)},
+        campaign=lambda campaign_id: None,
+    ),
     # L5
     Plant(
         "a row requested before the one below it",

@@ -73,7 +73,24 @@ def row_twice(drop: KeptDrop, number: int) -> None:
 
 def unlist_the_last(drop: KeptDrop, number: int) -> None:
     """Unlist the last."""
-    drop.sql("UPDATE outbox SET positions = positions - '{[12,13)}' WHERE campaign_id = %s", number)
+    drop.sql(
+        "UPDATE published SET positions = positions - '{[12,13)}' WHERE campaign_id = %s", number
+    )
+
+
+def published(positions: str) -> Callable[[KeptDrop, int], None]:
+    """Let positions count as published."""
+    return lambda drop, number: drop.note(number, positions)
+
+
+def told(position: int, user: str) -> Callable[[KeptDrop, int], None]:
+    """Publish an event."""
+    return lambda drop, number: drop.tell(number, position, user)
+
+
+def unreadable_event(drop: KeptDrop, number: int) -> None:
+    """Publish what is no event."""
+    drop.tell_bytes(b'{"campaign_id": "three"}')
 
 
 def row_gone(drop: KeptDrop, number: int) -> None:

@@ -65,12 +65,23 @@ def test_laws_name_every_planted_violation_and_nothing_else(drop: KeptDrop, numb
             (plant.name, law, kind, named, position, user)
             for law, kind, position, user in plant.expected
         }
-    names = {plant.campaign(at): plant.name for at, plant in enumerate(PLANTS, number)}
+    # Where no campaign is named, the kind says which plant it is of.
+    names = {
+        plant.campaign(at) or next(kind for _, kind, _, _ in plant.expected): plant.name
+        for at, plant in enumerate(PLANTS, number)
+    }
 
     results = Laws(drop.settings).check()
 
     found = [
-        (names[one.campaign_id], one.law, one.kind, one.campaign_id, one.position, one.user_id)
+        (
+            names[one.campaign_id or one.kind],
+            one.law,
+            one.kind,
+            one.campaign_id,
+            one.position,
+            one.user_id,
+        )
         for one in violations(results)
     ]
     assert set(found) == expected

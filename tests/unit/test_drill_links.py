@@ -194,7 +194,7 @@ def test_links_find_their_engines_in_the_stacks_folder(tmp_path: Path) -> None:
             f"{role}.{engine}"
             for role in ("api", "recorder", "sweeper")
             for engine in ("redis", "postgres", "kafka-1")
-        }
+        } | {"relay.postgres", "relay.kafka-1"}
         port = engine.getsockname()[1]
         (tmp_path / "identity.json").write_text(json.dumps({"ports": {"kafka-1-api": port}}))
         link = links["api.kafka-1"]
@@ -207,7 +207,7 @@ def test_links_find_their_engines_in_the_stacks_folder(tmp_path: Path) -> None:
             accepted.close()
         assert links.counters()["api.kafka-1"].cuts == 1
         assert [each.name for each in links.to("kafka")] == [
-            f"{role}.kafka-1" for role in ("api", "recorder", "sweeper")
+            f"{role}.kafka-1" for role in ("api", "recorder", "sweeper", "relay")
         ]
 
 

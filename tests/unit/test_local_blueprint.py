@@ -10,7 +10,7 @@ import pytest
 
 from firstcome.errors import InvalidSettings, Refused
 from firstcome.local import kafka, links
-from firstcome.local.blueprint import Blueprint, merged, says_ready, to_toml
+from firstcome.local.blueprint import Blueprint, merged, port_names, says_ready, to_toml
 from firstcome.local.folder import StackFolder
 from firstcome.local.identity import Identity
 from firstcome.local.process import Life
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> StackFolder:
 
 def blueprint(folder: StackFolder, shape: Shape) -> Blueprint:
     identity = Identity.of(folder, shape.brokers)
-    names = ["postgres", "redis", "api", "console"]
+    names = ["postgres", "redis", "api", "console", "connect"]
     names += [f"kafka-{n}{end}" for n in (1, 2, 3) for end in ("", "-controller")]
     names += links.port_names(shape.links)
     identity.ports = {name: 20_000 + number for number, name in enumerate(names)}
@@ -48,7 +48,7 @@ def test_settings_file_gives_every_process_addresses_and_secrets(
     settings = loaded(folder, monkeypatch)
     assert settings.postgres.url.get_secret_value() == made.urls()["postgres"]
     assert settings.redis.url.get_secret_value() == made.urls()["redis"]
-    assert settings.kafka.bootstrap_servers == made.urls()["kafka"] == "127.0.0.1:20004"
+    assert settings.kafka.bootstrap_servers == made.urls()["kafka"] == "127.0.0.1:20005"
     assert settings.api.port == 20_002
     assert settings.auth.mode == "jwt"
     assert settings.auth.secret is not None
@@ -126,10 +126,38 @@ def test_processes_of_a_shape_have_their_names_and_share_the_socket(folder: Stac
             "sweeper-1",
             *(f"recorder-{n}" for n in (1, 2, 3)),
             *(f"api-{n}" for n in (1, 2)),
+            "relay-1",
             "console-1",
         ]
         for spec in specs:
             assert spec.inherited == ((listener.fileno(),) if spec.role == "api" else ())
+
+
+@pytest.mark.parametrize("relay", ["polling", "wal", "debezium"])
+def test_processes_and_settings_follow_the_relay(
+    folder: StackFolder, monkeypatch: pytest.MonkeyPatch, relay: str
+) -> None:
+    monkeypatch.setenv("FIRSTCOME_RELAY__MODE", "polling" if relay == "wal" else "wal")
+    made = blueprint(folder, Shape(relay=relay))  # type: ignore[arg-type]
+    made.write_settings()
+    assert tomllib.loads(folder.settings.read_text())["relay"] == {"mode": relay}
+    assert "FIRSTCOME_RELAY__MODE" not in made.migration().environment
+    prepared = [spec.command[-2:] for spec in made.preparation()]
+    assert prepared == ([] if relay == "polling" else [["relay", "prepare"]])
+    made.identity.ports["api"] = 0
+    with made.listener() as listener:
+        roles = [spec.role for spec in made.processes(listener)]
+    assert roles.count("relay") == 1
+    connects = relay == "debezium"
+    assert roles.count("connect") == connects
+    assert port_names(made.shape) == (["connect"] if connects else [])
+    assert made.urls()["connect"] == ("http://127.0.0.1:20004" if connects else None)
+
+
+def test_engines_alone_need_no_relay(folder: StackFolder) -> None:
+    shape = Shape(relay="debezium", engines_only=True)
+    assert port_names(shape) == []
+    assert blueprint(folder, shape).urls()["connect"] is None
 
 
 def test_children_get_the_users_settings_but_the_stacks_addresses(

@@ -131,7 +131,7 @@ def test_follower_sees_whole_new_lines_over_a_rotation(tmp_path: Path) -> None:
 
 
 def test_lock_pins_every_jar_and_names_no_host() -> None:
-    pinned = jars.locked()
+    pinned = jars.KAFKA.locked()
     names = {jar.artifact for jar in pinned}
     assert len(pinned) == len(names) == 46
     assert {"kafka_2.13", "kafka-clients", "log4j-slf4j-impl"} <= names
@@ -145,19 +145,20 @@ def test_jars_are_kept_only_when_they_are_the_pinned_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIRSTCOME_CACHE", str(tmp_path))
+    library = jars.Library("kafka")
     good = jars.Jar("g", "good", "1", hashlib.sha256(b"good").hexdigest())
     bad = jars.Jar("g", "bad", "1", hashlib.sha256(b"as published").hexdigest())
     monkeypatch.setattr(
         "maven_artifact.downloader.Downloader.download",
         lambda self, artifact, filename: Path(filename).write_bytes(artifact.artifact_id.encode()),
     )
-    monkeypatch.setattr(jars, "locked", lambda: [good, bad])
+    monkeypatch.setattr(jars.Library, "locked", lambda self: [good, bad])
     with pytest.raises(jars.JarForged, match=r"bad-1\.jar"):
-        jars.fetch()
-    assert not Path(jars.class_path().split(":")[0]).exists()
+        library.fetch()
+    assert not Path(library.class_path().split(":")[0]).exists()
     bad = jars.Jar("g", "bad", "1", hashlib.sha256(b"bad").hexdigest())
-    jars.fetch()
-    assert [Path(jar).read_bytes() for jar in jars.class_path().split(":")] == [b"good", b"bad"]
+    library.fetch()
+    assert [Path(jar).read_bytes() for jar in library.class_path().split(":")] == [b"good", b"bad"]
 
 
 def test_jar_that_cannot_be_fetched_says_what_to_do(
@@ -167,7 +168,7 @@ def test_jar_that_cannot_be_fetched_says_what_to_do(
     # Nothing listens there: a real refusal, without leaving the machine.
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     with pytest.raises(jars.JarsUnavailable, match="check the network"):
-        jars.fetch()
+        jars.KAFKA.fetch()
 
 
 def test_redis_configuration_never_rewrites_in_mid_drop(tmp_path: Path) -> None:

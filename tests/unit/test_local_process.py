@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from firstcome.local.leash import leashed
-from firstcome.local.process import Process, Spec, pause_seconds
+from firstcome.local.process import FAULT_SECONDS, Process, Spec, pause_seconds
 
 SLEEP = ["sleep", "60"]
 
@@ -46,6 +46,33 @@ def end(of: Process) -> None:
 
 def test_pause_doubles_from_a_fifth_of_a_second_to_ten() -> None:
     assert [pause_seconds(deaths) for deaths in (1, 2, 3, 6, 7, 50)] == [0.2, 0.4, 0.8, 6.4, 10, 10]
+
+
+def test_process_of_no_use_is_killed_and_started_anew(tmp_path: Path) -> None:
+    wrong: list[str | None] = [None, "has failed: no slot"]
+    one = process(tmp_path, SLEEP, fault=lambda life: wrong.pop(0))
+    one.start(0)
+    run_until(one, "ready", 0)
+    first = one.pid
+    one.poll(FAULT_SECONDS - 0.1)
+    assert len(wrong) == 2
+    one.poll(FAULT_SECONDS)
+    assert (one.state, one.pid) == ("ready", first)
+    run_until(one, "backing-off", 2 * FAULT_SECONDS)
+    assert one.last_words == "has failed: no slot"
+    wrong[:] = [None] * 100
+    run_until(one, "ready", 3 * FAULT_SECONDS)
+    assert one.pid != first
+    end(one)
+
+
+def test_process_that_is_never_ready_may_say_why(tmp_path: Path) -> None:
+    said = {"is_ready": lambda life: False, "fault": lambda life: "has failed: no slot"}
+    one = process(tmp_path, SLEEP, **said)
+    one.start(0)
+    eventually("a child", lambda: one.poll(0) or one.pid)
+    run_until(one, "backing-off", FAULT_SECONDS)
+    assert (one.deaths_unready, one.last_words) == (1, "has failed: no slot")
 
 
 def test_process_is_ready_when_its_probe_says_so(tmp_path: Path) -> None:

@@ -44,6 +44,11 @@ class Stage:
     def migration(self) -> Spec:
         return Spec("migrate", "migrate", ["sh", "-c", f"echo migrated >> {self.diary}"], once=True)
 
+    def preparation(self) -> list[Spec]:
+        return [
+            Spec("prepare", "migrate", ["sh", "-c", f"echo prepared >> {self.diary}"], once=True)
+        ]
+
     def listener(self) -> socket.socket:
         return socket.create_server(("127.0.0.1", 0))
 
@@ -117,11 +122,11 @@ def test_supervisor_starts_in_stages_and_drains_in_order(
     assert code == 0
     diary = stage.diary.read_text().split()
     assert set(diary[:3]) == {"+postgres", "+redis", "+kafka-1"}
-    assert diary[3] == "migrated"
-    assert set(diary[4:8]) == {"+sweeper-1", "+recorder-1", "+api-1", "+console-1"}
-    assert diary[8:10] == ["-api-1", "-recorder-1"]
-    assert set(diary[10:12]) == {"-sweeper-1", "-console-1"}
-    assert diary[12:] == ["-kafka-1", "-redis", "-postgres"]
+    assert diary[3:5] == ["migrated", "prepared"]
+    assert set(diary[5:9]) == {"+sweeper-1", "+recorder-1", "+api-1", "+console-1"}
+    assert diary[9:11] == ["-api-1", "-recorder-1"]
+    assert set(diary[11:13]) == {"-sweeper-1", "-console-1"}
+    assert diary[13:] == ["-kafka-1", "-redis", "-postgres"]
     assert [each["name"] for each in running[0]["processes"]] == [
         *("postgres", "redis", "kafka-1"),
         *("sweeper-1", "recorder-1", "api-1", "console-1"),

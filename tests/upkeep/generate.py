@@ -1,10 +1,13 @@
 """Writes what is generated: pages of docs/ from the code itself, dashboards from the metrics.
 
+And the connector's configuration in its second form.
+
 `python -m tests.upkeep.generate`, or `make docs`. A test compares each page with what this
 would write, so a page cannot fall behind its source.
 """
 
 import inspect
+import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +22,7 @@ from pydantic_core import PydanticUndefined
 from firstcome import failpoints
 from firstcome.cli import command
 from firstcome.eventlog import consumer, kafka
+from firstcome.local import connect
 from firstcome.settings import KafkaSettings, Settings
 from tests.upkeep.dashboards import dashboards
 
@@ -76,6 +80,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs/settings.md": settings_page(),
         ROOT / "docs/cli.md": cli_page(),
         ROOT / "docs/failpoints.md": failpoints_page(),
+        ROOT / "deploy/debezium/connector.json": connector(),
         **dashboards(),
     }
 
@@ -150,6 +155,12 @@ def failpoints_page() -> str:
         process, _, there = where.partition(": ")
         parts.append(f"| `{point}` | {process} | {there} |\n")
     return "".join(parts)
+
+
+def connector() -> str:
+    """Return the connector's configuration as a distributed worker of Kafka Connect wants it."""
+    settings = connect.settings_of(connect.configuration().read_text(encoding="utf-8"))
+    return json.dumps({"name": settings.pop("name"), "config": settings}, indent=2) + "\n"
 
 
 def cli_page() -> str:

@@ -21,6 +21,7 @@ UNITS = {
     "commands/s": "ops",
     "records": "short",
     "claims": "short",
+    "events": "short",
     "bytes/s": "binBps",
 }
 LAST_SECONDS = 5  # older points are not drawn on: the line of a run ends with it
@@ -128,6 +129,7 @@ OURS = {
     ),
     "Log": (
         Ours("Consumer lag", {"consumer_lag_records": "records", "consumer_lag_claims": "claims"}),
+        Ours("Events that wait", {"events_waiting": ""}),
         Ours(
             "Broker traffic",
             {

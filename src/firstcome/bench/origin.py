@@ -23,7 +23,7 @@ class Origin(NamedTuple):
 
         `load_average`: of the machine before the drill began, so what others did on it.
         """
-        found = machine() | engines(settings) | {"kafka": _kafka()}
+        found = machine() | engines(settings) | {"kafka": kafka()}
         if load_average is not None:
             found["load average before"] = f"{load_average:.1f}"
         return cls(commit(), found)
@@ -46,7 +46,7 @@ def commit() -> str:
     return done.stdout.strip() or f"of version {version('firstcome')}"
 
 
-def _kafka() -> str:
+def kafka() -> str:
     """Return the version of the local stack's broker, from the list of its jars."""
     lock = files("firstcome.local").joinpath("kafka.lock").read_text()
     lines = (line.split() for line in lock.splitlines())

@@ -16,8 +16,10 @@ from firstcome.cli import (
     doctor,
     drill,
     drop,
+    events,
     failpoints,
     faults,
+    relay,
     serve,
     stack,
     token,
@@ -36,7 +38,9 @@ for group in (stack, serve, drop, verify, token, doctor):
     app.add_typer(group.app)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(events.app, name="events")
 app.add_typer(failpoints.app, name="failpoints")
+app.add_typer(relay.app, name="relay")
 drill.app.add_typer(faults.app)
 app.add_typer(drill.app, name="drill")
 app.add_typer(bench.app, name="bench")

@@ -55,7 +55,7 @@ def show(
 
 
 def shown(settings: Settings) -> list[Shown]:
-    """Return every setting, in the order of settings.py."""
+    """Return every setting, in the order of settings/sections.py."""
     in_file = _file()
     found = []
     for section_name in Settings.model_fields:

@@ -22,6 +22,7 @@ class Role(StrEnum):
     RECORDER = "recorder"
     SWEEPER = "sweeper"
     CONSOLE = "console"
+    RELAY = "relay"
 
 
 @app.command()
@@ -42,6 +43,8 @@ def serve(
         processes.serve_recorder(settings)
     elif role is Role.SWEEPER:
         processes.serve_sweeper(settings)
+    elif role is Role.RELAY:
+        processes.serve_relay(settings)
     else:
         processes.serve_console(settings)
 

@@ -46,6 +46,10 @@ def up(  # noqa: PLR0913 - one argument per option
         Literal["kafka", "external"] | None,
         typer.Option(help="external: yours, at FIRSTCOME_KAFKA__BOOTSTRAP_SERVERS."),
     ] = None,
+    relay: Annotated[
+        Literal["polling", "wal", "debezium"] | None,
+        typer.Option(help="Who publishes issued coupons; see docs/events.md."),
+    ] = None,
     engines_only: Annotated[bool, typer.Option("--engines-only", hidden=True)] = False,
     shape: Annotated[
         str, typer.Option(hidden=True, help="Further fields of the shape, as JSON; for drills.")
@@ -54,7 +58,8 @@ def up(  # noqa: PLR0913 - one argument per option
 ) -> None:
     """Start the local stack and wait until all of it is ready. A running one is left as it is."""
     asked: dict[str, Any] = {"api": api, "recorders": recorders, "auth": auth, "broker": broker}
-    asked |= {"brokers": int(brokers) if brokers else None, "engines_only": engines_only}
+    asked |= {"brokers": int(brokers) if brokers else None, "relay": relay}
+    asked |= {"engines_only": engines_only}
     asked = {name: value for name, value in asked.items() if value is not None} | json.loads(shape)
     stack = Stack(StackFolder(state_folder()))
     ran = stack.folder.supervisor() is not None

@@ -60,10 +60,19 @@ class CampaignOverview(msgspec.Struct, frozen=True):
     gate: GateView
 
 
+class OutboxView(msgspec.Struct, frozen=True):
+    """Issued coupons whose events wait for a relay, in how many rows, and since when."""
+
+    events: int
+    rows: int
+    oldest_seconds: float
+
+
 class OverviewReport(msgspec.Struct, frozen=True):
     """All campaigns that are not archived; lag_records is null while Kafka gives no answer."""
 
     lag_records: int | None
+    outbox: OutboxView
     campaigns: list[CampaignOverview]
 
 
@@ -102,7 +111,9 @@ class Overview:
         facts = [_Facts(*row) for row in self._rows("campaigns")]
         gates = self._gates(facts)
         rows = [_overview(fact, gate) for fact, gate in zip(facts, gates, strict=True)]
-        return OverviewReport(self._lag_records(), rows)
+        ((events, waiting, oldest_seconds),) = self._rows("outbox")
+        outbox = OutboxView(events, waiting, oldest_seconds)
+        return OverviewReport(self._lag_records(), outbox, rows)
 
     def check_database(self) -> None:
         """Return if PostgreSQL answers and has our tables. Raises DatabaseUnavailable."""

@@ -4,6 +4,7 @@
     machine.py    disk, memory, Python, open files, ports, keys
     gate.py       Redis: version, memory, persistence, the gate of every campaign
     database.py   PostgreSQL: version, durability, connections, tables
+    slots.py      PostgreSQL: the slots of relays that follow its log
     log.py        Kafka: brokers, groups, topics
     doctor.py     Doctor: all of it, an engine that is away included
 

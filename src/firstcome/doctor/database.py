@@ -11,7 +11,8 @@ from contextlib import closing
 from importlib.resources import files
 
 from firstcome import postgres
-from firstcome.doctor.finding import Finding, clock, failure, ok, wanted, warning
+from firstcome.doctor import slots
+from firstcome.doctor.finding import Finding, State, clock, failure, ok, wanted, warning
 from firstcome.settings import Settings
 
 VERSION_MIN = 17
@@ -40,7 +41,25 @@ class Database:
         yield from _durability(server)
         yield _timestamps(server)
         yield self._connections(server)
-        yield self._tables()
+        tables = self._tables()
+        yield tables
+        if tables.state is State.OK:
+            yield self._outbox()
+            yield from slots.examine(self._settings.relay, self._connection)
+
+    def _outbox(self) -> Finding:
+        """Events that nobody publishes cost the drop nothing, and others everything."""
+        ((events, seconds),) = self._read("outbox")
+        seen = f"{events:,} events wait, the oldest for {seconds:.0f} s"
+        if seconds <= self._settings.relay.overdue_seconds:
+            return ok("outbox", seen)
+        return warning(
+            "outbox",
+            seen,
+            "other systems do not hear of issued coupons; nothing is lost, all of it is told later",
+            "look at `firstcome status` and `firstcome logs relay`; "
+            "`firstcome events check` says what is missing",
+        )
 
     def epochs(self) -> dict[int, int]:
         """Return the epoch of each campaign that has a gate; empty before the first migration."""

@@ -37,7 +37,7 @@ class Case(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The kind of work that comes by: api, recorder, sweeper, rebuild or console."""
+        """The kind of work that comes by: api, recorder, sweeper, relay, rebuild or console."""
         return POINTS[self.point].partition(":")[0].partition(",")[0]
 
     @property

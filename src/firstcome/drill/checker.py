@@ -135,7 +135,8 @@ class Checker:
             is_duplicate = "DUPLICATE_COUPON_ISSUE" in codes
             if is_duplicate and any(heard.key for heard in claims):
                 yield f"{user} was called a duplicate of his own key"
-            if is_duplicate and not promises and not codes & IN_DOUBT:
+            explained = promises or codes & IN_DOUBT or cancelled_beside(claims)
+            if is_duplicate and not explained:
                 yield f"{user} was called a duplicate, but never got in: {sorted(codes)}"
             if sum(heard.key is None for heard in promises) > 1:
                 yield f"{user} was promised a coupon by two requests without a key"
@@ -153,6 +154,24 @@ class Checker:
             elif (last.code == "ISSUED") != ((campaign_id, user) in self._places):
                 place = self._places.get((campaign_id, user))
                 yield f"{user} is told {last.brief()}, but the rows say {place}"
+
+
+def cancelled_beside(claims: Iterable[Heard]) -> bool:
+    """Whether each duplicate was told while a claim of the same user was under way and cancelled.
+
+    A 409 with REQUESTED promises nothing: what could certainly not be appended is given back, and
+    answered with 503.
+    """
+    claims = list(claims)
+    cancelled = [heard for heard in claims if heard.code == "TEMPORARILY_UNAVAILABLE"]
+    return all(
+        heard.status == "REQUESTED"
+        and any(
+            each.invoked < heard.answered and heard.invoked < each.answered for each in cancelled
+        )
+        for heard in claims
+        if heard.code == "DUPLICATE_COUPON_ISSUE"
+    )
 
 
 def goes_back(earlier: Heard, later: Heard) -> bool:

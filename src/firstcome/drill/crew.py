@@ -118,6 +118,7 @@ def moves(stack: RunningStack, folder: Path) -> list[Move]:
     return [
         Move("scale 1-6-1", "recorder", _additional(stack, "recorder", MANY), weight=2),
         Move("second", "sweeper", _additional(stack, "sweeper", 1), weight=2),
+        Move("second", "relay", _additional(stack, "relay", 1)),
         Move("rebalance", "recorder", partial(_rebalance, stack, folder), weight=2),
     ]
 

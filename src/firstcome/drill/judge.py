@@ -51,6 +51,15 @@ class Judge:
         ]
         return found or ([] if verified["held"] is True else [f"verify: {verified}"])
 
+    def published(self, seconds: float) -> None:
+        """Return when no event waits any more: `verify` sees then if all are on the topic."""
+
+        def waiting() -> int:
+            told = self._stack.operate("GET", "/v1/overview").json or {}
+            return int(told["outbox"]["events"])
+
+        eventually("every event is published", waiting, lambda seen: seen == 0, seconds=seconds)
+
     def shown(self, offer: Offer) -> dict[str, int]:
         """Return a campaign's figures, as the gate knows them, if it has one."""
         shown = self._stack.said("campaign", "show", str(offer.campaign_id))

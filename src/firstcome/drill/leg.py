@@ -201,6 +201,7 @@ class Leg:
                 if offer.stock < self._rate * SMALL_SECONDS:
                     judge.sell_out(traffic, offer)
             judge.settle(traffic, time.monotonic() + FINAL_SECONDS)
+            judge.published(FINAL_SECONDS)
         except (FirstcomeError, TimeoutError) as error:
             return [f"settling: {error}"]
         return []

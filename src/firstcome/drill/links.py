@@ -20,7 +20,7 @@ from typing import Any
 
 from firstcome.drill.link import Counters, Link, free_ports
 
-ROLES = ("api", "recorder", "sweeper")
+ROLES = ("api", "recorder", "sweeper", "relay")
 ACT_SECONDS = 10.0
 
 
@@ -34,7 +34,8 @@ class Links:
         self._loop = asyncio.new_event_loop()
         self._chance = Random(seed)
         self._links: dict[str, Link] = {}
-        pairs = list(product(ROLES, engines))
+        # A relay has no way to Redis.
+        pairs = [each for each in product(ROLES, engines) if each != ("relay", "redis")]
         for (role, engine), port in zip(pairs, free_ports(len(pairs)), strict=True):
             name = f"{role}.{engine}"
             self._links[name] = Link(name, port, self._target(role, engine), self._chance)

@@ -86,6 +86,7 @@ class Ordeal:
             self._say(f"everything final {time.monotonic() - healed:.1f} s after the fault")
             judge.sell_out(traffic, self.offers[1])
             judge.settle(traffic, time.monotonic() + final_within)
+            judge.published(final_within)
         self._conclude(judge)
 
     def _flows(self, traffic: Traffic, after: int) -> None:

@@ -29,6 +29,7 @@ BUSY = {
         *("after_commit", "before_offsets", "after_offsets", "after_settle"),
     ),
     "sweeper": ("after_mark", "before_trim"),
+    "relay": ("after_take", "after_emit", "before_note", "after_note"),
 }
 REBUILDING = (
     *("after_shut", "after_wait", "after_drain", "after_survivors", "before_epoch"),

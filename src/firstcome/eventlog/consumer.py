@@ -1,6 +1,7 @@
-"""Poll records as a member of the recorders' group, and commit offsets after the rows.
+"""Poll records as a member of a consumer group, and commit offsets after the rows.
 
 Path: eventlog.kafka -> [eventlog.consumer] -> issuance.recorder
+Beside it: the topic of issued coupons -> [eventlog.consumer] -> relay.confirming
 
 Offsets are committed only for what the caller has called done, never for what was
 merely polled. Between a poll and `done` the caller holds the records; partitions
@@ -18,6 +19,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from firstcome import failpoints
 from firstcome.errors import LogUnavailable
 from firstcome.eventlog import topics
+from firstcome.eventlog.issued import Headers
 from firstcome.logs import get_logger
 from firstcome.settings import KafkaSettings
 
@@ -40,16 +42,34 @@ class Polled(NamedTuple):
 
     origin: Origin
     value: bytes | None
+    headers: Headers | None = None
 
 
 Partition = tuple[str, int]
+
+
+class Group(NamedTuple):
+    """Who reads a topic together."""
+
+    group_id: str
+    topic: str
+    client_id: str
+
+
+def recorders(settings: KafkaSettings) -> Group:
+    """Return the group that records admitted batches."""
+    return Group(settings.group_id, topics.issuance_requested(settings), "firstcome-recorder")
+
+
+def confirmers(settings: KafkaSettings, group_id: str) -> Group:
+    """Return the group that reads events for other systems back."""
+    return Group(group_id, topics.coupon_issued(settings), "firstcome-relay")
 
 
 def consumer_options(settings: KafkaSettings) -> dict[str, str | int | bool]:
     """Return librdkafka's options, each spelled out where its default is not what we rely on."""
     options: dict[str, str | int | bool] = {
         "bootstrap.servers": settings.bootstrap_servers,
-        "client.id": "firstcome-recorder",
         "group.id": settings.group_id,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -90,20 +110,30 @@ class Consumer:
     """One member of the group. For one thread; create it in the process that uses it."""
 
     def __init__(
-        self, settings: KafkaSettings, on_dropped: Callable[[set[Partition]], None]
+        self,
+        settings: KafkaSettings,
+        on_dropped: Callable[[set[Partition]], None] = lambda partitions: None,
+        group: Group | None = None,
     ) -> None:
-        """`on_dropped` hears, within `poll`, of partitions whose records are no longer ours."""
+        """`on_dropped` hears, within `poll`, of partitions whose records are no longer ours.
+
+        `group`: the recorders', if none is given.
+        """
+        group = group or recorders(settings)
+        own = {"group.id": group.group_id, "client.id": group.client_id}
         self._on_dropped = on_dropped
         self._assigned: set[Partition] = set()
         self._is_paused = False
         self._next: dict[Partition, int] = {}  # done, not yet known to be committed
         self._commits_failed = 0
         self._consumer = confluent_kafka.Consumer(
-            consumer_options(settings) | {"error_cb": _report_error, "on_commit": self._committed},
+            consumer_options(settings)
+            | own
+            | {"error_cb": _report_error, "on_commit": self._committed},
             logger=logging.getLogger("librdkafka"),
         )
         self._consumer.subscribe(
-            [topics.issuance_requested(settings)],
+            [group.topic],
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
@@ -128,7 +158,7 @@ class Consumer:
         for message in messages:
             refusal = message.error()
             if refusal is None:
-                polled.append(Polled(_origin(message), message.value()))
+                polled.append(_polled(message))
             elif refusal.fatal():
                 raise LogUnavailable(f"the log cannot be polled: {refusal}", certain=True)
             else:
@@ -238,6 +268,12 @@ def _origin(message: "Message[bytes, bytes]") -> Origin:
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     assert topic is not None and partition is not None and offset is not None  # noqa: S101, PT018 - polled without error
     return Origin(topic, partition, offset)
+
+
+def _polled(message: "Message[bytes, bytes]") -> Polled:
+    headers = message.headers()
+    listed = headers if isinstance(headers, list) else None
+    return Polled(_origin(message), message.value(), listed)
 
 
 def _keys(partitions: Iterable[TopicPartition]) -> set[Partition]:

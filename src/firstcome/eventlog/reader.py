@@ -34,7 +34,49 @@ def read_all(settings: KafkaSettings, topic: str) -> Iterator[Record]:
     Blocks between records; bounded memory. Raises LogUnavailable when a broker is silent
     or the topic does not exist.
     """
-    consumer = Consumer(
+    consumer = _consumer(settings)
+    try:
+        bounds = _bounds(consumer, topic)
+        ends = {number: end for number, (first, end) in bounds.items() if end > first}
+        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in ends])
+        yield from _records(consumer, ends)
+    except KafkaException as error:
+        raise LogUnavailable(f"Kafka gave no answer: {error.args[0]}") from error
+    finally:
+        consumer.close()
+
+
+def is_whole(settings: KafkaSettings, topic: str) -> bool:
+    """Return whether the topic still holds its oldest records. Raises LogUnavailable."""
+    consumer = _consumer(settings)
+    try:
+        return not any(first for first, _ in _bounds(consumer, topic).values())
+    except KafkaException as error:
+        raise LogUnavailable(f"Kafka gave no answer: {error.args[0]}") from error
+    finally:
+        consumer.close()
+
+
+def _bounds(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
+    """Return the first offset and the end of every partition."""
+    found = consumer.list_topics(topic, timeout=REPLY_TIMEOUT_SECONDS).topics[topic]
+    if found.error is not None:
+        raise LogUnavailable(
+            f"the topic {topic} cannot be read ({found.error}): run `firstcome up`, "
+            "or set kafka.topic_prefix to the one that the api writes to"
+        )
+    bounds = {}
+    for number in found.partitions:
+        partition = TopicPartition(topic, number)
+        bounds[number] = patiently(
+            partial(consumer.get_watermark_offsets, partition, timeout=REPLY_TIMEOUT_SECONDS),
+            REPLY_TIMEOUT_SECONDS,
+        )
+    return bounds
+
+
+def _consumer(settings: KafkaSettings) -> Consumer:
+    return Consumer(
         {
             "bootstrap.servers": settings.bootstrap_servers,
             # Never joined: librdkafka wants a name.
@@ -45,34 +87,6 @@ def read_all(settings: KafkaSettings, topic: str) -> Iterator[Record]:
             "queued.max.messages.kbytes": 16_384,
         }
     )
-    try:
-        ends = _end_offsets(consumer, topic)
-        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in ends])
-        yield from _records(consumer, ends)
-    except KafkaException as error:
-        raise LogUnavailable(f"Kafka gave no answer: {error.args[0]}") from error
-    finally:
-        consumer.close()
-
-
-def _end_offsets(consumer: Consumer, topic: str) -> dict[int, int]:
-    """Return the end of every partition that holds anything."""
-    found = consumer.list_topics(topic, timeout=REPLY_TIMEOUT_SECONDS).topics[topic]
-    if found.error is not None:
-        raise LogUnavailable(
-            f"the topic {topic} cannot be read ({found.error}): run `firstcome up`, "
-            "or set kafka.topic_prefix to the one that the api writes to"
-        )
-    ends = {}
-    for number in found.partitions:
-        partition = TopicPartition(topic, number)
-        low, high = patiently(
-            partial(consumer.get_watermark_offsets, partition, timeout=REPLY_TIMEOUT_SECONDS),
-            REPLY_TIMEOUT_SECONDS,
-        )
-        if high > low:
-            ends[number] = high
-    return ends
 
 
 def _records(consumer: Consumer, ends: dict[int, int]) -> Iterator[Record]:

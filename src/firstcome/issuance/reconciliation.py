@@ -7,7 +7,7 @@ for longer than they need, so each line means that somebody has to look:
 
     lost          positions that the gate gave long ago and that have no row
     leaked        units that neither a row nor the gate accounts for (negative: too many)
-    unannounced   issued coupons that no outbox row lists (negative: listed without a row)
+    unannounced   issued coupons that are neither published nor in the outbox (negative: too many)
 
 Counts only, by campaign, and only of campaigns that have changed since they were found sound:
 `firstcome verify` says which positions and users they are.

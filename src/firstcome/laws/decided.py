@@ -1,4 +1,4 @@
-"""The laws that the database alone can show: numbers, users, publication, decisions.
+"""The laws that the database alone can show: numbers, users, decisions.
 
 All of it is read in one snapshot, so it is strict at any time, traffic or not. What a row says
 by itself (its position, its time) is judged while rows are loaded.
@@ -50,41 +50,6 @@ def check_epochs(snapshot: Snapshot, findings: Findings) -> None:
         else:
             kind, detail = "FENCED_ROW", f"Epoch {epoch} ended at {last}."
         findings.broken(kind, campaign_id, position, user_id, detail)
-
-
-def check_listed(snapshot: Snapshot, findings: Findings) -> None:
-    """L4: the outbox lists every ISSUED position once, and nothing else."""
-    listed = {number: bytearray(rows.size) for number, rows in snapshot.campaigns.items()}
-    for campaign_id, first, end in snapshot.read("outbox_ranges"):
-        positions = listed.get(campaign_id, bytearray())
-        within = min(end, len(positions))
-        if end > within:
-            beyond = f"The outbox lists {first} to {end - 1}."
-            findings.broken("LISTED_NOT_ISSUED", campaign_id, max(first, within), detail=beyond)
-        if not any(positions[first:within]):
-            positions[first:within] = b"\1" * max(0, within - first)
-            continue
-        for position in range(first, within):
-            positions[position] = min(2, positions[position] + 1)
-    for campaign_id, rows in snapshot.campaigns.items():
-        findings.checked["L4"] += rows.counts[ISSUED]
-        _compare_listed(snapshot, rows, listed[campaign_id], findings)
-
-
-def _compare_listed(
-    snapshot: Snapshot, rows: CampaignRows, listed: bytearray, findings: Findings
-) -> None:
-    issued = rows.marked(frozenset({ISSUED}))
-    if listed == issued:
-        return
-    for position, (times, wanted) in enumerate(zip(listed, issued, strict=True)):
-        if times == wanted:
-            continue
-        kind = "LISTED_NOT_ISSUED"
-        if wanted:
-            kind = "LISTED_TWICE" if times else "NOT_LISTED"
-        user = snapshot.user_at(rows.campaign_id, position)
-        findings.broken(kind, rows.campaign_id, position, user)
 
 
 def check_dead_letters(snapshot: Snapshot, findings: Findings) -> set[tuple[str, int, int]]:

@@ -22,7 +22,8 @@ LAWS = {
     ),
     "L4": (
         "Every issuance is published",
-        "every ISSUED row is listed once for publication and nothing else is; not the sending",
+        "every ISSUED row waits in the outbox or has its event on the topic (within its "
+        "retention), and nothing else does",
     ),
     "L5": (
         "First come, first served",
@@ -76,6 +77,10 @@ KINDS = {
     "NOT_LISTED": Kind("L4", "A coupon was issued and will never be published."),
     "LISTED_TWICE": Kind("L4", "An issuance is listed for publication more than once."),
     "LISTED_NOT_ISSUED": Kind("L4", "Something will be published that was not issued."),
+    "NOT_PUBLISHED": Kind("L4", "A coupon counts as published, and its event is not on the topic."),
+    "PUBLISHED_NOT_ISSUED": Kind("L4", "Others were told of a coupon that was not issued."),
+    "PUBLISHED_FOR_ANOTHER": Kind("L4", "Others were told that the coupon is another user's."),
+    "UNREADABLE_EVENT": Kind("L4", "A record of the events' topic cannot be read by anybody."),
     "REQUESTED_OUT_OF_ORDER": Kind("L5", "A later request got the lower position."),
     "HOLE": Kind("L5", "A position at or below the last has no row, and nobody claims it."),
     "SUM_DIFFERS": Kind("L6", "Issued, under review, under way and available are not the stock."),

@@ -1,4 +1,4 @@
-"""The whole check: database, then log, then gate; twice where something was found.
+"""The whole check: database, then log and events, then gate; twice where something was found.
 
 The order makes a moment between two engines harmless: a row that was read has its place in
 the gate, and what was admitted since stands in the journal. What still looks wrong is read
@@ -15,6 +15,7 @@ from firstcome.laws import decided
 from firstcome.laws.claims import Claims
 from firstcome.laws.findings import Findings, LawResult
 from firstcome.laws.places import Places, check_journals, check_rest, check_sum, read_gate
+from firstcome.laws.published import check_published
 from firstcome.laws.rows import CampaignRows, Snapshot
 from firstcome.settings import Settings
 
@@ -43,9 +44,11 @@ class Laws:
         lasts = self._gates_before(campaign_ids)
         with Snapshot(self._settings, campaign_ids) as snapshot:
             claims = Claims(self._settings, findings)
+            every = campaign_ids is None
             origins = self._check_database(snapshot, findings)
             if any(rows.facts.engine == "kafka" for rows in snapshot.campaigns.values()):
-                claims.check_log(snapshot, origins, all_campaigns=campaign_ids is None)
+                claims.check_log(snapshot, origins, all_campaigns=every)
+            check_published(snapshot, self._settings.kafka, findings, all_campaigns=every)
             with self._session(snapshot) as session:
                 for rows in snapshot.campaigns.values():
                     if rows.facts.gated and session is not None:
@@ -66,7 +69,6 @@ class Laws:
             decided.check_numbers(rows, findings)
         decided.check_users(snapshot, findings)
         decided.check_epochs(snapshot, findings)
-        decided.check_listed(snapshot, findings)
         decided.check_audit(snapshot, self._settings, findings)
         return decided.check_dead_letters(snapshot, findings)
 

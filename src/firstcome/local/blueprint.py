@@ -2,7 +2,7 @@
 
 The supervisor is the only reader. Addresses and secrets go to <state>/settings.toml; the stack's
 children get FIRSTCOME_CONFIG, and every other FIRSTCOME_ variable of the user's environment passes
-through, except addresses, which are the stack's own.
+through, except addresses and the relay's mode, which are the stack's own.
 """
 
 import json
@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from firstcome.errors import InvalidSettings
-from firstcome.local import kafka, links, postgres, redis
+from firstcome.local import connect, kafka, links, postgres, redis
 from firstcome.local.folder import StackFolder, write_private
 from firstcome.local.identity import Identity
 from firstcome.local.process import Life, Spec
@@ -23,12 +23,14 @@ from firstcome.local.shape import Shape
 
 Document = dict[str, dict[str, Any]]
 
-ADDRESSES = {
+# A user's own values of these are not passed on.
+STACKS_OWN = {
     links.REDIS,
     links.POSTGRES,
     links.BOOTSTRAP,
     "FIRSTCOME_API__PORT",
     "FIRSTCOME_CONSOLE__PORT",
+    "FIRSTCOME_RELAY__MODE",  # that of the shape: which processes run depends on it
 }
 # Longer than api.drain_timeout_seconds.
 DRAIN_SECONDS = 15.0
@@ -55,6 +57,7 @@ class Blueprint:
             "postgres": postgres.url(ports["postgres"], self.identity.postgres_password),
             "redis": redis.url(ports["redis"], self.identity.redis_password),
             "kafka": self.bootstrap_servers,
+            "connect": f"http://127.0.0.1:{ports['connect']}" if self.shape.connects else None,
         }
 
     def write_settings(self) -> None:
@@ -86,6 +89,12 @@ class Blueprint:
         """Return what makes topics and database objects, before any of our own processes."""
         return self._own("migrate", "migrate", ["migrate"], once=True)
 
+    def preparation(self) -> list[Spec]:
+        """Return what makes the relay's replication slot, if it needs one; after the migration."""
+        if self.shape.relay == "polling":
+            return []
+        return [self._own("prepare", "migrate", ["relay", "prepare"], once=True)]
+
     def processes(self, listener: socket.socket) -> list[Spec]:
         """Return firstcome's own processes; the api processes share the listening socket."""
         serve = ["serve", "api", "--fd", str(listener.fileno())]
@@ -99,6 +108,9 @@ class Blueprint:
             self._own(f"api-{number}", "api", serve, inherited=inherited)
             for number in range(1, self.shape.api + 1)
         ]
+        specs.append(self._own("relay-1", "relay", ["serve", "relay"]))
+        if self.shape.connects:
+            specs.append(self._connect())
         return [*specs, self._own("console-1", "console", ["serve", "console"])]
 
     def listener(self) -> socket.socket:
@@ -110,6 +122,20 @@ class Blueprint:
             65_535
         )  # a crowd arrives in one second; the kernel cuts it to its own limit
         return listener
+
+    def _connect(self) -> Spec:
+        folder, port = self.folder.path / "connect-1", self.identity.ports["connect"]
+        log = self.folder.log("connect-1")
+        program = [sys.executable, "-m", "firstcome.local.connect"]
+        return Spec(
+            name="connect-1",
+            role="connect",
+            command=[*program, str(folder), str(port), str(log)],
+            environment=self._environment("connect"),
+            prepare=connect.fetch,
+            is_ready=lambda life: connect.is_running(port),
+            fault=lambda life: connect.fault(port),
+        )
 
     def _own(
         self,
@@ -137,7 +163,7 @@ class Blueprint:
         return replace(spec, environment={**spec.environment, **further})
 
     def _environment(self, role: str) -> dict[str, str]:
-        passed = {name: value for name, value in os.environ.items() if name not in ADDRESSES}
+        passed = {name: value for name, value in os.environ.items() if name not in STACKS_OWN}
         return passed | {
             "FIRSTCOME_CONFIG": str(self.folder.settings),
             "FIRSTCOME_STATE": str(self.folder.path),
@@ -166,6 +192,7 @@ class Blueprint:
             },
             "auth": auth,
             "coupons": {"code_key": identity.code_key},
+            "relay": {"mode": self.shape.relay},
         }
 
     def _cluster(self) -> list[kafka.Broker]:
@@ -180,6 +207,11 @@ class Blueprint:
             )
             for number in range(1, self.identity.brokers + 1)
         ]
+
+
+def port_names(shape: Shape) -> list[str]:
+    """Return the names of the ports that a shape needs beyond those of every stack."""
+    return [*links.port_names(shape.links), *(["connect"] if shape.connects else [])]
 
 
 def kafka_servers(shape: Shape) -> str | None:

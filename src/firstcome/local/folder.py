@@ -5,7 +5,7 @@
     <state>/status.json     what the supervisor last saw (0600)
     <state>/run/            the supervisor's lock and the pids of its children
     <state>/logs/           one file per process
-    <state>/postgres, redis, kafka-1 ...   the engines' data
+    <state>/postgres, redis, kafka-1, connect-1 ...   the engines' data
 
 Whoever holds the lock is the stack's only supervisor; the kernel lets go of it when he dies.
 """
@@ -70,7 +70,8 @@ class StackFolder:
 
     def wipe(self) -> None:
         """Remove what a stack has put here, and the folder if nothing else is in it."""
-        engines = [self.path / "postgres", self.path / "redis", *self.path.glob("kafka-[1-9]")]
+        engines = [self.path / "postgres", self.path / "redis", self.path / "connect-1"]
+        engines += self.path.glob("kafka-[1-9]")
         # New folders of a preparation that was cut short.
         engines += [self.path / "postgres.new"]
         for folder in (*engines, self.logs, self.run):

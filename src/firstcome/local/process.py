@@ -16,6 +16,7 @@ from pathlib import Path
 from firstcome.local.leash import leashed
 
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX, LIFE_SECONDS = 0.2, 10.0, 30.0
+FAULT_SECONDS = 2.0  # between two looks for a fault
 LOG_BYTES_MAX = 20_000_000
 
 
@@ -30,12 +31,16 @@ class Life:
 
 @dataclass(frozen=True)
 class Spec:
-    """How to run one process. `prepare` may block (it gets a thread) and must be repeatable."""
+    """How to run one process. `prepare` may block (it gets a thread) and must be repeatable.
+
+    `fault` says why a process that lives is of no use; it is killed then, and so started anew.
+    """
 
     name: str
     role: str
     command: list[str]
     is_ready: Callable[[Life], bool] = lambda life: True
+    fault: Callable[[Life], str | None] = lambda life: None
     prepare: Callable[[], None] = lambda: None
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     stop_signal: signal.Signals = signal.SIGTERM
@@ -67,6 +72,8 @@ class Process:
         self._quick_deaths = 0
         self._retry_at = 0.0
         self._begun_at = 0.0
+        self._looked_at = 0.0
+        self._fault: str | None = None
         self._preparation: _Preparation | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._life: Life | None = None
@@ -149,7 +156,8 @@ class Process:
                 pass_fds=self.spec.inherited,
             )
         self._life = Life(self._child.pid, self.log, offset)
-        self._begun_at = now
+        self._begun_at = self._looked_at = now
+        self._fault = None
 
     def _watch(self, now: float) -> None:
         assert self._child is not None  # noqa: S101 - the caller looked
@@ -160,10 +168,16 @@ class Process:
             if self.spec.once and code == 0:
                 self.state = "stopped"
             else:
-                self._died(now, _ending(code))
-        elif self.state == "starting" and not self.spec.once and self.spec.is_ready(self._life):
+                self._died(now, self._fault or _ending(code))
+            return
+        if self.state == "starting" and not self.spec.once and self.spec.is_ready(self._life):
             self.state = "ready"
             self._was_ready = True
+        if now - self._looked_at >= FAULT_SECONDS:
+            self._looked_at = now
+            self._fault = self.spec.fault(self._life)
+            if self._fault is not None:
+                self.signal(signal.SIGKILL)
 
     def _died(self, now: float, last_words: str) -> None:
         self.last_words = last_words

@@ -1,4 +1,4 @@
-"""What a stack consists of: how many of each process, and whose Kafka."""
+"""What a stack consists of: how many of each process, whose Kafka, and which relay."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -14,10 +14,16 @@ class Shape:
     brokers: int = 1
     auth: Literal["jwt", "gateway"] = "jwt"
     broker: Literal["kafka", "external"] = "kafka"
+    relay: Literal["polling", "wal", "debezium"] = "polling"
     engines_only: bool = False
     # For fault drills: ports before engines (see links.py), and variables by role of process.
     links: dict[str, int] = field(default_factory=dict)
     environment: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def connects(self) -> bool:
+        """Whether Kafka Connect runs beside our own processes."""
+        return self.relay == "debezium" and not self.engines_only
 
     def to_json(self) -> str:
         """Return it for a command line."""

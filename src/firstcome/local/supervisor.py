@@ -1,8 +1,9 @@
 """The daemon of one local stack: starts its processes in order, restarts them, stops them in order.
 
-PostgreSQL, Redis and Kafka start together; then `migrate` runs; then sweeper, recorders, apis and
-console. SIGTERM drains: nobody new is let in first, the engines go last. Each process gets its time
-to end, then SIGKILL. One thread, no waiting inside `run_once()`. What it sees is in status.json.
+PostgreSQL, Redis and Kafka start together; then `migrate` runs; then what the relay needs is made;
+then all others start. SIGTERM drains: nobody new is let in first, the engines go last. Each process
+gets its time to end, then SIGKILL. One thread, no waiting inside `run_once()`. What it sees is in
+status.json.
 """
 
 import contextlib
@@ -20,8 +21,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from firstcome.local import links, remains
-from firstcome.local.blueprint import Blueprint
+from firstcome.local import remains
+from firstcome.local.blueprint import Blueprint, port_names
 from firstcome.local.folder import StackFolder, write_json
 from firstcome.local.identity import Identity
 from firstcome.local.process import Process, Spec
@@ -31,7 +32,7 @@ from firstcome.local.shape import Shape
 DRAIN_ORDER = (
     ("migrate", "api"),
     ("recorder",),
-    ("sweeper", "console"),
+    ("sweeper", "console", "relay", "connect"),
     ("kafka",),
     ("redis",),
     ("postgres",),
@@ -53,7 +54,9 @@ class Supervisor:
         self._processes: list[Process] = []
         self._listener: socket.socket | None = None
         self._stages = (
-            ["engines"] if blueprint.shape.engines_only else ["own", "migrate", "engines"]
+            ["engines"]
+            if blueprint.shape.engines_only
+            else ["own", "prepare", "migrate", "engines"]
         )
         self._stop_asked = False
         self._published: dict[str, Any] = {}
@@ -129,6 +132,8 @@ class Supervisor:
             self._start(self._blueprint.engines(), now)
         elif stage == "migrate":
             self._start([self._blueprint.migration()], now)
+        elif stage == "prepare":
+            self._start(self._blueprint.preparation(), now)
         else:
             self._listener = self._blueprint.listener()
             self._start(self._blueprint.processes(self._listener), now)
@@ -226,7 +231,7 @@ def main(path: str, shape_json: str) -> int:
     try:
         remains.clear(folder)
         identity = Identity.of(folder, shape.brokers)
-        identity.choose_ports(links.port_names(shape.links))
+        identity.choose_ports(port_names(shape))
         identity.save(folder)
         blueprint = Blueprint(folder, identity, shape)
         blueprint.write_settings()
@@ -240,7 +245,7 @@ def main(path: str, shape_json: str) -> int:
 
 def stopped() -> dict[str, Any]:
     """Return the status of a stack that does not run."""
-    urls = dict.fromkeys(("api", "console", "postgres", "redis", "kafka"))
+    urls = dict.fromkeys(("api", "console", "postgres", "redis", "kafka", "connect"))
     return {
         "state": "stopped",
         "urls": urls,

@@ -17,6 +17,10 @@ WHERE datname = current_database() AND backend_type = 'client backend'
     AND application_name NOT IN ('firstcome-bench', 'firstcome-drop')
 GROUP BY 1
 
+-- name: events_waiting
+SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint
+FROM outbox AS o, unnest(o.positions) AS r WHERE o.published_at IS NULL
+
 -- name: campaigns
 -- The highest recorded position of each campaign, one step down the primary key.
 SELECT c.campaign_id, c.epoch, c.engine,

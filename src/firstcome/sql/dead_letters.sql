@@ -38,7 +38,7 @@ WITH campaign AS (
     WHERE campaign_id = %(campaign_id)s
     FOR NO KEY UPDATE
 ), issued AS (
-    UPDATE issuances SET status = 'ISSUED', version = campaign.version
+    UPDATE issuances SET status = 'ISSUED', version = campaign.version, recorded_at = now()
     FROM campaign
     WHERE issuances.campaign_id = campaign.campaign_id AND position = %(position)s
         AND user_id = %(user_id)s AND status = 'UNDER_REVIEW'
@@ -47,6 +47,7 @@ WITH campaign AS (
     INSERT INTO outbox (campaign_id, positions)
     SELECT %(campaign_id)s, range_agg(int8range(position, position + 1)) FROM issued
     HAVING count(*) > 0
+    RETURNING pg_notify('firstcome_outbox', '')
 ), raised AS (
     UPDATE campaigns SET version = version + 1
     WHERE campaign_id = %(campaign_id)s AND EXISTS (SELECT FROM issued)

@@ -21,6 +21,13 @@ SELECT to_regclass('alembic_version') IS NOT NULL
 -- name: revision
 SELECT coalesce(max(version_num), 'none') FROM alembic_version
 
+-- name: outbox
+-- Coupons whose events wait for a relay, and for how long the oldest has (seconds).
+SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint,
+    coalesce(extract(epoch FROM now() - min(o.created_at)), 0)::float8
+FROM outbox AS o, unnest(o.positions) AS r
+WHERE o.published_at IS NULL
+
 -- name: gated
 SELECT campaign_id, epoch FROM campaigns
 WHERE engine <> 'direct' AND state <> 'ARCHIVED'

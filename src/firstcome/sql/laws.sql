@@ -1,6 +1,7 @@
 -- What the laws are checked against. Reads only, in one snapshot (REPEATABLE READ).
 --
--- campaigns, epochs, issuances, outbox, dead_letters, audit: see migrations/0001_initial.sql.
+-- campaigns, epochs, issuances, outbox, dead_letters, audit: see migrations/0001_initial.sql;
+-- published: 0003_events.sql.
 -- %(ids)s is an array of campaign numbers, or null for all of them. None of these queries trusts
 -- a constraint: what they look for is what a missing one would have let in.
 
@@ -58,7 +59,13 @@ WHERE (e.epoch IS NULL OR i.position > e.last_position)
 -- First position and the one after the last; an unbounded end is the largest number.
 SELECT o.campaign_id, greatest(0, coalesce(lower(r), 0)), coalesce(upper(r), 9223372036854775807)
 FROM outbox AS o, unnest(o.positions) AS r
-WHERE %(ids)s::bigint[] IS NULL OR o.campaign_id = ANY (%(ids)s::bigint[])
+WHERE o.published_at IS NULL
+  AND (%(ids)s::bigint[] IS NULL OR o.campaign_id = ANY (%(ids)s::bigint[]))
+
+-- name: published_ranges
+SELECT p.campaign_id, greatest(0, coalesce(lower(r), 0)), coalesce(upper(r), 9223372036854775807)
+FROM published AS p, unnest(p.positions) AS r
+WHERE %(ids)s::bigint[] IS NULL OR p.campaign_id = ANY (%(ids)s::bigint[])
 
 -- name: dead_letters
 SELECT state, campaign_id, position, user_id, topic, partition, "offset", reason

@@ -7,6 +7,13 @@
 -- Fails unless the database answers and has been migrated.
 SELECT count(*) FROM (SELECT 1 FROM campaigns LIMIT 1) AS any_campaign
 
+-- name: outbox
+-- Coupons whose events wait, in how many rows, and for how long the oldest has (seconds).
+SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint, count(DISTINCT o.outbox_id),
+    coalesce(extract(epoch FROM now() - min(o.created_at)), 0)::float8
+FROM outbox AS o, unnest(o.positions) AS r
+WHERE o.published_at IS NULL
+
 -- name: campaigns
 -- One row per campaign: what it is, then its rows by status. Reads every row of a live campaign.
 SELECT c.campaign_id, c.name, c.engine, c.state, c.stock, c.position_limit, c.epoch, c.version,

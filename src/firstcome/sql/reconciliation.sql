@@ -20,5 +20,13 @@ FROM unnest(%(campaigns)s::bigint[], %(epochs)s::integer[], %(lasts)s::bigint[])
     ) AS rows
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint AS positions
-        FROM outbox AS o, unnest(o.positions) AS r WHERE o.campaign_id = c.campaign_id
+        FROM (
+            SELECT range_agg(either.positions) AS positions
+            FROM (
+                SELECT positions FROM outbox
+                WHERE campaign_id = c.campaign_id AND published_at IS NULL
+                UNION ALL
+                SELECT positions FROM published WHERE campaign_id = c.campaign_id
+            ) AS either
+        ) AS listed, unnest(listed.positions) AS r
     ) AS announced

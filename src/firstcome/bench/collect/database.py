@@ -52,6 +52,7 @@ class Database:
             "postgres_connections_max": {"": float(sessions_max)},
             "postgres_lock_waits": {"": float(sum(waiting for _, _, waiting in sessions))},
             "postgres_deadlocks_total": {"": float(deadlocks)},
+            "events_waiting": {"": float(self._looker.rows("events_waiting")[0][0])},
         }
         counts = {"commits": float(commits), "rollbacks": float(rollbacks)}
         for name, rate in self._rates.since_last(counts).items():

@@ -37,6 +37,7 @@ METRICS = (
     Metric("redis_commands_per_second", "commands/s", "Commands processed."),
     Metric("consumer_lag_records", "records", "In the log, beyond what recorders have done."),
     Metric("consumer_lag_claims", "claims", "Admitted by the gate, without a row yet."),
+    Metric("events_waiting", "events", "Issued coupons that no relay has published yet."),
     Metric("broker_read_bytes_per_second", "bytes/s", "Read by the broker: sockets and files."),
     Metric("broker_written_bytes_per_second", "bytes/s", "Written by it: sockets and files."),
 )

@@ -1,26 +1,13 @@
-"""Every setting, once: its unit, default, bounds and reason.
+"""Every setting, once: its unit, default, bounds and reason; one class for each section.
 
-Read from the environment (FIRSTCOME_<SECTION>__<NAME>), then from one TOML file
-(FIRSTCOME_CONFIG; else ./firstcome.toml; else the running local stack's own, in
-its state folder), then from the defaults below. Read once at start; bounds and
-relations are checked together, and each message says what to set.
 docs/settings.md is generated from this file.
 """
 
 import ipaddress
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
-
-from firstcome.errors import InvalidSettings
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -271,6 +258,63 @@ class ConsoleSettings(Section):
     )
 
 
+class RelaySettings(Section):
+    """From the database to other systems: see docs/events.md."""
+
+    mode: Literal["polling", "wal", "debezium"] = Field(
+        "polling",
+        description="polling: reads the outbox; wal: follows the write-ahead log, soonest; "
+        "debezium: Kafka Connect does, and the relay confirms.",
+    )
+    events_max: int = Field(
+        10_000,
+        ge=1,
+        le=100_000,
+        description="Events of one transaction; wal: on their way to the brokers at once.",
+    )
+    interval_seconds: float = Field(
+        0.04, ge=0, le=10, description="Looks begin at least so far apart: brokers pay by request."
+    )
+    poll_seconds: Seconds = Field(
+        0.25, description="The outbox is looked at so often when nobody has called."
+    )
+    acknowledge_timeout_seconds: Seconds = Field(
+        4.0,
+        le=60,
+        description="Brokers have acknowledged by then, or the events are published again.",
+    )
+    retry_pause_seconds_max: Seconds = Field(5.0, description="Longest pause between two tries.")
+    overdue_seconds: Seconds = Field(
+        60.0, description="Events that wait longer are named by the doctor, and in the log."
+    )
+    keep_published_seconds: float = Field(
+        0.0, ge=0, description="Rows of the outbox stay so long once published; 0: deleted at once."
+    )
+    slot: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9_]{1,63}$",
+        description="Replication slot of modes wal and debezium; unset: firstcome_relay, "
+        "firstcome_debezium.",
+    )
+    heartbeat_seconds: Seconds = Field(
+        10.0,
+        description="wal: something is written to the log so often, so that the slot of an idle "
+        "database moves on.",
+    )
+    group_id: str = Field(
+        "firstcome-relay",
+        pattern=r"^[A-Za-z0-9._-]{1,200}$",
+        description="Consumer group that reads events back; mode debezium.",
+    )
+    niceness: int = Field(
+        10, ge=0, le=19, description="Of the relay's process: a drop comes before its events."
+    )
+
+    def slot_of(self, mode: Literal["wal", "debezium"]) -> str:
+        """Return the replication slot that a mode reads: one name a server, not a database."""
+        return self.slot or ("firstcome_relay" if mode == "wal" else "firstcome_debezium")
+
+
 class LawSettings(Section):
     """How `firstcome verify` judges a drop that is under way."""
 
@@ -301,91 +345,3 @@ class LogSettings(Section):
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level.")
     format: Literal["json", "console"] = Field("json", description="json: one object a line.")
-
-
-class Settings(BaseSettings):
-    """All sections. `Settings.load()` is the one place that reads the environment."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="FIRSTCOME_",
-        env_nested_delimiter="__",
-        extra="ignore",
-        frozen=True,
-        nested_model_default_partial_update=True,
-    )
-
-    api: ApiSettings = ApiSettings()
-    auth: AuthSettings = AuthSettings()
-    intake: IntakeSettings = IntakeSettings()
-    redis: RedisSettings = RedisSettings()
-    kafka: KafkaSettings = KafkaSettings()
-    postgres: PostgresSettings = PostgresSettings()
-    direct: DirectSettings = DirectSettings()
-    recorder: RecorderSettings = RecorderSettings()
-    sweeper: SweeperSettings = SweeperSettings()
-    rebuild: RebuildSettings = RebuildSettings()
-    coupons: CouponSettings = CouponSettings()
-    console: ConsoleSettings = ConsoleSettings()
-    laws: LawSettings = LawSettings()
-    failpoints: FailpointSettings = FailpointSettings()
-    logs: LogSettings = LogSettings()
-
-    @model_validator(mode="after")
-    def _related_times(self) -> "Settings":
-        if self.redis.call_timeout_seconds >= self.intake.answer_deadline_seconds:
-            raise ValueError(
-                "redis.call_timeout_seconds must be below intake.answer_deadline_seconds"
-            )
-        if self.postgres.transaction_timeout_seconds >= self.rebuild.lock_timeout_seconds:
-            raise ValueError(
-                "rebuild.lock_timeout_seconds must be above postgres.transaction_timeout_seconds: "
-                "a stopped recorder's locks must be gone before a rebuild gives up"
-            )
-        if self.sweeper.due_after_seconds <= self.intake.answer_deadline_seconds:
-            raise ValueError(
-                "sweeper.due_after_seconds must be above intake.answer_deadline_seconds"
-            )
-        return self
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment first, then the TOML file, then defaults."""
-        toml = TomlConfigSettingsSource(settings_cls, toml_file())
-        return init_settings, env_settings, toml
-
-    @classmethod
-    def load(cls) -> "Settings":
-        """Read and check every setting. Raises InvalidSettings, one line per fault."""
-        try:
-            return cls()
-        except ValidationError as error:
-            raise InvalidSettings("\n".join(_said(fault) for fault in error.errors())) from error
-
-
-def state_folder() -> Path:
-    """Return where the local stack keeps everything: FIRSTCOME_STATE, default ./.firstcome."""
-    return Path(os.environ.get("FIRSTCOME_STATE", ".firstcome")).absolute()
-
-
-def toml_file() -> Path:
-    """Return where the TOML file would be; it need not exist."""
-    if named := os.environ.get("FIRSTCOME_CONFIG"):
-        return Path(named)
-    here = Path("firstcome.toml")
-    return here if here.exists() else state_folder() / "settings.toml"
-
-
-def _said(fault: object) -> str:
-    """Return one validation fault as a sentence that names the variable to set."""
-    assert isinstance(fault, dict)  # noqa: S101 - pydantic's own shape
-    path = [str(part) for part in fault["loc"]]
-    variable = "FIRSTCOME_" + "__".join(part.upper() for part in path)
-    where = f"{'.'.join(path)} ({variable}): " if path else ""
-    return where + str(fault["msg"]).removeprefix("Value error, ")

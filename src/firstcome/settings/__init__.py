@@ -1,0 +1,45 @@
+"""What operators can set: `sections` says what there is, `loading` where it is read from."""
+
+from firstcome.settings.loading import Settings, state_folder, toml_file
+from firstcome.settings.sections import (
+    ApiSettings,
+    AuthSettings,
+    ConsoleSettings,
+    CouponSettings,
+    DirectSettings,
+    FailpointSettings,
+    IntakeSettings,
+    KafkaSettings,
+    LawSettings,
+    LogSettings,
+    PostgresSettings,
+    RebuildSettings,
+    RecorderSettings,
+    RedisSettings,
+    RelaySettings,
+    Section,
+    SweeperSettings,
+)
+
+__all__ = [
+    "ApiSettings",
+    "AuthSettings",
+    "ConsoleSettings",
+    "CouponSettings",
+    "DirectSettings",
+    "FailpointSettings",
+    "IntakeSettings",
+    "KafkaSettings",
+    "LawSettings",
+    "LogSettings",
+    "PostgresSettings",
+    "RebuildSettings",
+    "RecorderSettings",
+    "RedisSettings",
+    "RelaySettings",
+    "Section",
+    "Settings",
+    "SweeperSettings",
+    "state_folder",
+    "toml_file",
+]

@@ -1,0 +1,177 @@
+"""The polling relay: what is in the outbox reaches the topic, once in effect and in order."""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from firstcome import postgres
+from firstcome.errors import LogUnavailable
+from firstcome.eventlog.admin import LogAdmin
+from firstcome.relay.outbox import Outbox
+from firstcome.relay.polling import PollingRelay
+from firstcome.settings import Settings
+from tests.heard import heard
+from tests.integration.issuing import Issuing
+from tests.integration.relays import polling, polling_of, working
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def issuing(settings: Settings) -> Iterator[Issuing]:
+    """Somebody who issues coupons as a recorder does."""
+    LogAdmin(settings.kafka).create_topics()
+    with Issuing(settings.postgres) as issuing:
+        yield issuing
+
+
+@pytest.fixture
+def relay(settings: Settings) -> Iterator[PollingRelay]:
+    """A relay that nobody has called yet."""
+    with polling(settings) as relay:
+        yield relay
+
+
+def test_a_coupon_is_told_as_the_contract_says(
+    settings: Settings, issuing: Issuing, relay: PollingRelay
+) -> None:
+    campaign = issuing.campaign()
+    issuing.issue(campaign, 4711, ["alice"], requested_at=datetime(2026, 3, 1, 9, tzinfo=UTC))
+
+    assert relay.run_once() == 1
+
+    (event,) = heard(settings.kafka)
+    assert event.topic == f"{settings.kafka.topic_prefix}.coupon-issued.v1"
+    assert event.key == b"alice"
+    value = json.loads(event.value)
+    issued_at = value.pop("issued_at")
+    assert value == {
+        "campaign_id": campaign,
+        "position": 4711,
+        "user_id": "alice",
+        "requested_at": "2026-03-01T09:00:00Z",
+    }
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(issued_at)).total_seconds() < 60
+    assert event.headers == {
+        "ce_specversion": "1.0",
+        "ce_type": "firstcome.coupon-issued.v1",
+        "ce_source": "/firstcome",
+        "ce_id": str(campaign * 2**27 + 4711),
+        "ce_time": issued_at,
+        "content-type": "application/json",
+    }
+
+
+def test_events_follow_the_rows_and_end_them(
+    settings: Settings, issuing: Issuing, relay: PollingRelay
+) -> None:
+    first, second = issuing.campaign(), issuing.campaign()
+    issuing.issue(first, 1, ["a", "b", "c"])
+    issuing.issue(second, 1, ["a"])
+    issuing.issue(first, 4, ["d"])
+
+    assert relay.run_once() == 5
+    assert relay.run_once() == 0
+
+    told = [(each.campaign_id, each.position) for each in heard(settings.kafka) if each.key == b"a"]
+    assert told == [(first, 1), (second, 1)]
+    assert issuing.listed() == []
+    assert issuing.published() == {first: [(1, 5)], second: [(1, 2)]}
+
+
+def test_a_row_that_is_committed_late_is_not_skipped(
+    settings: Settings, issuing: Issuing, relay: PollingRelay
+) -> None:
+    campaign = issuing.campaign()
+    with Issuing(settings.postgres) as late, late.transaction():
+        late.issue(campaign, 1, ["late"])
+        issuing.issue(campaign, 2, ["early"])
+        assert relay.run_once() == 1
+    assert relay.run_once() == 1
+
+    assert {each.position for each in heard(settings.kafka)} == {1, 2}
+
+
+def test_what_was_not_acknowledged_is_published_again(
+    settings: Settings, issuing: Issuing, relay: PollingRelay
+) -> None:
+    campaign = issuing.campaign()
+    issuing.issue(campaign, 1, ["a"])
+    kafka = settings.kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:9"})
+    quick = settings.relay.model_copy(update={"acknowledge_timeout_seconds": 0.5})
+    cut_off = polling_of(settings.model_copy(update={"kafka": kafka, "relay": quick}))
+
+    with pytest.raises(LogUnavailable):
+        cut_off.run_once()
+    cut_off.close()
+
+    assert issuing.listed() == [(campaign, 1, 2)]
+    assert relay.run_once() == 1
+    assert [each.position for each in heard(settings.kafka)] == [1]
+
+
+def test_one_relay_works_and_the_other_stands_by(
+    settings: Settings, issuing: Issuing, relay: PollingRelay
+) -> None:
+    campaign = issuing.campaign()
+    issuing.issue(campaign, 1, ["a"])
+    with postgres.connect(settings.postgres) as other:
+        assert Outbox(settings.relay).lock(other)
+        assert relay.run_once() == 0
+    assert relay.run_once() == 1
+
+
+def test_rows_may_be_kept_for_a_while(settings: Settings, issuing: Issuing) -> None:
+    keeping = settings.relay.model_copy(update={"keep_published_seconds": 3600.0})
+    relay = polling_of(settings.model_copy(update={"relay": keeping}))
+    campaign = issuing.campaign()
+    issuing.issue(campaign, 1, ["a"])
+
+    assert relay.run_once() == 1
+    assert relay.run_once() == 0
+    relay.close()
+
+    assert issuing.listed() == []
+    assert issuing.kept() == [(campaign, 1, 2)]
+    short = Outbox(settings.relay.model_copy(update={"keep_published_seconds": 0.001}))
+    with postgres.connect(settings.postgres) as connection:
+        assert short.forget(connection) == 1
+
+
+def test_more_than_one_look_can_hold_is_published_in_several(
+    settings: Settings, issuing: Issuing
+) -> None:
+    small = settings.relay.model_copy(update={"events_max": 3})
+    relay = polling_of(settings.model_copy(update={"relay": small}))
+    campaign = issuing.campaign()
+    for first in (1, 3, 5, 7):
+        issuing.issue(campaign, first, [f"u{first}", f"u{first + 1}"])
+
+    assert [relay.run_once() for _ in range(3)] == [4, 4, 0]
+    relay.close()
+    assert len(heard(settings.kafka)) == 8
+
+
+def test_a_call_wakes_a_waiting_relay(settings: Settings, issuing: Issuing) -> None:
+    sleepy = settings.relay.model_copy(update={"poll_seconds": 15.0})
+    with working(polling_of(settings.model_copy(update={"relay": sleepy}))):
+        issuing.listened()
+        campaign = issuing.campaign()
+        issuing.issue(campaign, 1, ["a"])
+        began = time.monotonic()
+        events = heard(settings.kafka, at_least=1)
+        assert time.monotonic() - began < 10
+        issuing.call()
+    assert [each.position for each in events] == [1]
+
+
+def test_a_terminated_session_is_replaced(settings: Settings, issuing: Issuing) -> None:
+    with working(polling_of(settings)):
+        issuing.listened()
+        issuing.terminate("firstcome", "test-listener")
+        campaign = issuing.campaign()
+        issuing.issue(campaign, 1, ["a"])
+        assert [each.position for each in heard(settings.kafka, at_least=1)] == [1]
