@@ -18,9 +18,11 @@ from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
 from firstcome import postgres
+from firstcome.eventlog.admin import LogAdmin
 from firstcome.settings import PostgresSettings, Settings
 from running import started
 from tests.integration.engines import OwnEngines, settings_of
+from tests.integration.issuing import Issuing
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +54,14 @@ def settings(engines: Settings, template: str) -> Iterator[Settings]:
     kafka = engines.kafka.model_copy(update={"topic_prefix": name, "group_id": name})
     yield engines.model_copy(update={"postgres": _database(engines.postgres, name), "kafka": kafka})
     _administer(engines, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def issuing(settings: Settings) -> Iterator[Issuing]:
+    """Somebody who issues coupons as a recorder does; the topics are there."""
+    LogAdmin(settings.kafka).create_topics()
+    with Issuing(settings.postgres) as issuing:
+        yield issuing
 
 
 @pytest.fixture

@@ -117,6 +117,10 @@ class Issuing:
         """Take the issuances out of the publication, as a stranger may."""
         self._connection.execute("ALTER PUBLICATION firstcome_events DROP TABLE issuances")
 
+    def unpublish_outbox(self) -> None:
+        """Let rows of the outbox come without a word in the write-ahead log's stream."""
+        self._connection.execute("ALTER PUBLICATION firstcome_outbox DROP TABLE outbox")
+
     def forget(self, campaign_id: int) -> None:
         """Lose what waits, as no relay does."""
         self._connection.execute("DELETE FROM outbox WHERE campaign_id = %s", (campaign_id,))

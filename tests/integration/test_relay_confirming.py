@@ -9,7 +9,6 @@ from structlog.testing import capture_logs
 
 from firstcome import postgres
 from firstcome.eventlog import topics
-from firstcome.eventlog.admin import LogAdmin
 from firstcome.relay import confirming as module
 from firstcome.relay import outbox
 from firstcome.relay.confirming import Confirmer
@@ -20,14 +19,6 @@ from tests.integration.issuing import Issuing
 from tests.integration.relays import confirmer_of, confirming, tell, working
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def issuing(settings: Settings) -> Iterator[Issuing]:
-    """Somebody who issues coupons as a recorder does."""
-    LogAdmin(settings.kafka).create_topics()
-    with Issuing(settings.postgres) as issuing:
-        yield issuing
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
 """What operators ask about events: is all of it told, and tell it again."""
 
-from collections.abc import Iterator
-
 import pytest
 from confluent_kafka import Producer
 
 from firstcome.errors import CampaignNotFound
 from firstcome.eventlog import topics
-from firstcome.eventlog.admin import LogAdmin
 from firstcome.relay.history import EventHistory
 from firstcome.relay.outbox import Range
 from firstcome.settings import Settings
@@ -16,14 +13,6 @@ from tests.integration.issuing import Issuing
 from tests.integration.relays import polling
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def issuing(settings: Settings) -> Iterator[Issuing]:
-    """Somebody who issues coupons as a recorder does."""
-    LogAdmin(settings.kafka).create_topics()
-    with Issuing(settings.postgres) as issuing:
-        yield issuing
 
 
 def test_a_campaign_is_complete_when_all_is_told_or_waits(

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from firstcome import postgres
-from firstcome.errors import LogUnavailable
-from firstcome.eventlog.admin import LogAdmin
+from firstcome.errors import DatabaseUnavailable, LogUnavailable
+from firstcome.relay import look, outbox
 from firstcome.relay.outbox import Outbox
 from firstcome.relay.polling import PollingRelay
 from firstcome.settings import Settings
@@ -18,14 +18,6 @@ from tests.integration.issuing import Issuing
 from tests.integration.relays import polling, polling_of, working
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def issuing(settings: Settings) -> Iterator[Issuing]:
-    """Somebody who issues coupons as a recorder does."""
-    LogAdmin(settings.kafka).create_topics()
-    with Issuing(settings.postgres) as issuing:
-        yield issuing
 
 
 @pytest.fixture
@@ -175,3 +167,35 @@ def test_a_terminated_session_is_replaced(settings: Settings, issuing: Issuing) 
         campaign = issuing.campaign()
         issuing.issue(campaign, 1, ["a"])
         assert [each.position for each in heard(settings.kafka, at_least=1)] == [1]
+
+
+def test_a_row_that_somebody_else_holds_is_waited_for(settings: Settings, issuing: Issuing) -> None:
+    campaign = issuing.campaign()
+    issuing.issue(campaign, 1, ["a"])
+    issuing.issue(campaign, 2, ["a-later"])
+    hasty = settings.postgres.model_copy(update={"lock_timeout_seconds": 0.2})
+    with (
+        postgres.connect(settings.postgres) as other,
+        polling(settings.model_copy(update={"postgres": hasty})) as relay,
+    ):
+        other.execute("SELECT FROM outbox ORDER BY outbox_id LIMIT 1 FOR UPDATE")
+        with pytest.raises(DatabaseUnavailable, match="55P03"):
+            relay.run_once()
+        assert heard(settings.kafka) == []
+        other.rollback()
+        assert relay.run_once() == 2
+
+
+def test_a_relay_does_not_rest_while_a_look_left_rows(
+    settings: Settings, issuing: Issuing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (outbox, look):
+        monkeypatch.setattr(module, "ROWS_MAX", 2)
+    campaign = issuing.campaign()
+    for position in range(1, 10):
+        issuing.issue(campaign, position, [f"u{position}"])
+    rare = settings.relay.model_copy(update={"poll_seconds": 60.0})
+    with working(polling_of(settings.model_copy(update={"relay": rare}))):
+        events = heard(settings.kafka, at_least=9, seconds=20)
+        issuing.call()
+    assert len(events) == 9

@@ -9,7 +9,6 @@ import pytest
 
 from firstcome import postgres
 from firstcome.errors import DatabaseUnavailable, LogUnavailable, SlotUnusable
-from firstcome.eventlog.admin import LogAdmin
 from firstcome.eventlog.emitter import Emitter
 from firstcome.eventlog.issued import encode
 from firstcome.relay.outbox import Outbox, Range
@@ -30,14 +29,6 @@ from tests.integration.relays import (
 )
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def issuing(settings: Settings) -> Iterator[Issuing]:
-    """Somebody who issues coupons as a recorder does."""
-    LogAdmin(settings.kafka).create_topics()
-    with Issuing(settings.postgres) as issuing:
-        yield issuing
 
 
 @pytest.fixture

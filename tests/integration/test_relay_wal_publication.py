@@ -5,22 +5,15 @@ from contextlib import closing
 
 import pytest
 
+from firstcome import postgres
 from firstcome.errors import SlotUnusable
-from firstcome.eventlog.admin import LogAdmin
+from firstcome.relay import wal
 from firstcome.settings import Settings
 from tests.heard import heard
 from tests.integration.issuing import Issuing
 from tests.integration.relays import begun, preparation, slot_of, wal_of, work
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def issuing(settings: Settings) -> Iterator[Issuing]:
-    """Somebody who issues coupons as a recorder does."""
-    LogAdmin(settings.kafka).create_topics()
-    with Issuing(settings.postgres) as issuing:
-        yield issuing
 
 
 @pytest.fixture
@@ -51,3 +44,30 @@ def test_rows_whose_coupons_do_not_come_are_not_ended(own: Settings, issuing: Is
     with closing(relay):
         work(relay, lambda: not issuing.listed())
     assert sorted(each.position for each in heard(own.kafka)) == [1, 2]
+
+
+def test_a_row_that_could_not_be_seen_yet_ends_later(
+    own: Settings, issuing: Issuing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wal, "FORGET_SECONDS", 0.05)
+    campaign = issuing.campaign()
+    issuing.issue(campaign, 1, ["a"])
+    with closing(begun(wal_of(own))) as relay:
+        assert issuing.listed() == []
+        issuing.unpublish_outbox()
+        issuing.announce(campaign, 1, 2)
+        work(relay, lambda: not issuing.listed())
+
+
+def test_a_table_is_changed_only_while_a_slot_needs_it(settings: Settings) -> None:
+    def identity(settings: Settings) -> object:
+        with postgres.connect(settings.postgres) as connection:
+            statement = "SELECT relreplident FROM pg_class WHERE oid = 'issuances'::regclass"
+            return connection.execute(statement).fetchone()
+
+    assert identity(settings) == ("d",)
+    with slot_of(settings) as own:
+        preparation(own).prepare()
+        assert identity(own) == ("f",)
+        preparation(own).drop()
+    assert identity(settings) == ("d",)

@@ -50,14 +50,6 @@ class Page(NamedTuple):
     last: int | None  # the last one of the page; None: there is none beyond it
 
 
-class Backlog(NamedTuple):
-    """What waits for a relay."""
-
-    events: int
-    rows: int
-    oldest_seconds: float
-
-
 class Overdue(NamedTuple):
     """What has waited for too long."""
 
@@ -149,10 +141,6 @@ class Outbox:
         """Return what has waited for longer than that."""
         found = connection.execute(_QUERIES["overdue"], {"seconds": seconds}).fetchone()
         return Overdue(*(found or (0, 0, 0.0, [])))
-
-    def backlog(self, connection: postgres.Connection) -> Backlog:
-        """Return what waits."""
-        return Backlog(*(connection.execute(_QUERIES["backlog"]).fetchone() or (0, 0, 0.0)))
 
     def _end(self, connection: postgres.Connection, rows: list[int]) -> None:
         end = "mark" if self._settings.keep_published_seconds else "delete"

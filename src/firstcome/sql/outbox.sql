@@ -97,10 +97,3 @@ SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint, count(DISTINCT o.outbox_id
     coalesce(array_agg(DISTINCT o.campaign_id), '{}')
 FROM outbox AS o, unnest(o.positions) AS r
 WHERE o.published_at IS NULL AND o.created_at < now() - make_interval(secs => %(seconds)s)
-
--- name: backlog
--- Coupons whose events wait, in how many rows, and for how long the oldest has (seconds).
-SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint, count(DISTINCT o.outbox_id),
-    coalesce(extract(epoch FROM now() - min(o.created_at)), 0)::float8
-FROM outbox AS o, unnest(o.positions) AS r
-WHERE o.published_at IS NULL
