@@ -117,7 +117,7 @@ class Confirmer:
         if time.monotonic() - self._forgot_at < FORGET_SECONDS:
             return
         self._forgot_at = time.monotonic()
-        # Rows that a relay of another mode held when it ended were passed over.
+        # An event may be here before its row can be seen: its transaction is yet to end.
         self._rounds = max(self._rounds, 1)
         with postgres.transaction(connection):
             self._outbox.forget(connection)
