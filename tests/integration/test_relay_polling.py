@@ -194,8 +194,8 @@ def test_a_relay_does_not_rest_while_a_look_left_rows(
     campaign = issuing.campaign()
     for position in range(1, 10):
         issuing.issue(campaign, position, [f"u{position}"])
-    rare = settings.relay.model_copy(update={"poll_seconds": 60.0})
+    rare = settings.relay.model_copy(update={"poll_seconds": 8.0})  # and five looks are needed
     with working(polling_of(settings.model_copy(update={"relay": rare}))):
-        events = heard(settings.kafka, at_least=9, seconds=20)
-        issuing.call()
+        events = heard(settings.kafka, at_least=9, seconds=15)
+        issuing.call()  # lost if it does not listen yet: then it stops at its next look
     assert len(events) == 9
