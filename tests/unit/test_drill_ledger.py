@@ -26,7 +26,7 @@ def leg(seed: int, violations: list[str]) -> Outcome:
 
 
 def test_entry_sums_its_legs_up() -> None:
-    entry = Entry.of(7, 320, Engine.KAFKA, [leg(7, []), leg(8, ["l1: too many"])])
+    entry = Entry.of(7, 320, [leg(7, []), leg(8, ["l1: too many"])])
     assert entry.matrix == {"kill": {"redis": 2}}
     assert (entry.effective, entry.others) == (2, 4)
     assert entry.not_counted == {"too few claims before it": 2, "did not hit": 2}
@@ -34,13 +34,13 @@ def test_entry_sums_its_legs_up() -> None:
     assert entry.unknown_share == 0.1
     assert entry.violations == ["seed 8: l1: too many"]
     assert "l1: too many" in text(entry)
-    assert "every law held" in text(Entry.of(7, 320, Engine.KAFKA, [leg(7, [])]))
+    assert "every law held" in text(Entry.of(7, 320, [leg(7, [])]))
 
 
 def test_ledger_keeps_every_run_and_writes_the_page_anew(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.append(Entry.of(7, 320, Engine.KAFKA, [leg(7, [])]))
-    ledger.append(Entry.of(9, 320, Engine.QUEUE, [leg(9, ["l3: nobody told him"])]))
+    ledger.append(Entry.of(7, 320, [leg(7, [])]))
+    ledger.append(Entry.of(9, 320, [leg(9, ["l3: nobody told him"])], engine=Engine.QUEUE))
     assert len((tmp_path / "faults.jsonl").read_text().splitlines()) == 2
     page = (tmp_path / "faults.md").read_text()
     assert page.index("seed 9") < page.index("seed 7")

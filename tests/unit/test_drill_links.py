@@ -227,9 +227,13 @@ def test_every_busy_link_can_be_disturbed_in_every_way(tmp_path: Path) -> None:
         assert {move.target for move in moves} == {
             *("api.redis", "api.kafka-1"),
             *("recorder.redis", "recorder.kafka-1", "recorder.postgres"),
+            *("relay.kafka-1", "relay.postgres"),
         }
         kinds = {move.kind for move in moves if move.target == "recorder.postgres"}
         # A recorder appends nothing, so no reply to an append of its can be lost.
-        assert len(kinds) * 5 - 1 == len(moves)
+        assert len(kinds) * 7 - 1 == len(moves)
         assert ("reply lost", "recorder.kafka-1") not in {(m.kind, m.target) for m in moves}
         assert {move.kind for move in moves if move.lasts} == {"slow", "frozen", "refusing"}
+        # Beside Debezium the relay appends nothing either.
+        beside = {(m.kind, m.target) for m in disturbances.moves(links, "debezium")}
+        assert {(m.kind, m.target) for m in moves} - beside == {("reply lost", "relay.kafka-1")}

@@ -16,6 +16,7 @@ import typer
 from firstcome.drill.ledger import Entry, Ledger, text
 from firstcome.drill.leg import Leg, Outcome
 from firstcome.model import Engine
+from firstcome.settings import RelayMode
 
 app = typer.Typer()
 
@@ -33,6 +34,7 @@ def faults(  # noqa: PLR0913 - one argument an option
     ] = None,
     rate: Annotated[float, typer.Option(min=150, max=2000, help="Visitors a second.")] = 320.0,
     engine: Annotated[Engine, typer.Option(help="The engine of all campaigns.")] = Engine.KAFKA,
+    relay: Annotated[RelayMode, typer.Option(help="Who publishes issued coupons.")] = "polling",
     only: Annotated[
         list[str] | None, typer.Option(help="A kind, such as `freeze`; may be repeated.")
     ] = None,
@@ -50,9 +52,17 @@ def faults(  # noqa: PLR0913 - one argument an option
     legs = math.ceil(minutes / LEG_MINUTES_MAX)
     outcomes: list[Outcome] = []
     for number in range(legs):
-        leg = Leg(seed + number * SEED_MAX, rate, _say, engine=engine, kinds=only or (), logs=logs)
+        leg = Leg(
+            seed + number * SEED_MAX,
+            rate,
+            _say,
+            engine=engine,
+            relay=relay,
+            kinds=only or (),
+            logs=logs,
+        )
         outcomes.append(leg.run(minutes * 60 / legs))
-    entry = Entry.of(seed, rate, engine, outcomes)
+    entry = Entry.of(seed, rate, outcomes, engine=engine, relay=relay)
     if ledger is not None:
         Ledger(ledger).append(entry)
     sys.stdout.write((msgspec.json.encode(entry).decode() if as_json else text(entry)) + "\n")

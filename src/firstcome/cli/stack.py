@@ -23,7 +23,7 @@ from firstcome.local.identity import Identity
 from firstcome.local.shape import Shape
 from firstcome.local.stack import Stack, StartFailed
 from firstcome.local.tail import follow, last_lines
-from firstcome.settings import state_folder
+from firstcome.settings import RelayMode, state_folder
 
 app = typer.Typer()
 
@@ -47,7 +47,7 @@ def up(  # noqa: PLR0913 - one argument per option
         typer.Option(help="external: yours, at FIRSTCOME_KAFKA__BOOTSTRAP_SERVERS."),
     ] = None,
     relay: Annotated[
-        Literal["polling", "wal", "debezium"] | None,
+        RelayMode | None,
         typer.Option(help="Who publishes issued coupons; see docs/events.md."),
     ] = None,
     engines_only: Annotated[bool, typer.Option("--engines-only", hidden=True)] = False,

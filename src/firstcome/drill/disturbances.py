@@ -15,17 +15,23 @@ from firstcome.drill.eventually import NotSeen, eventually
 from firstcome.drill.faults import Fault, Missed, Move
 from firstcome.drill.link import Link
 from firstcome.drill.links import Links
+from firstcome.settings import RelayMode
 
 HIT_SECONDS = 10.0
 DELAY_SECONDS, JITTER_SECONDS = 0.05, 0.1  # both ways, so 0.1 to 0.3 s a round
 TORN_BYTES_MAX = 3000
 
-# What the request says whose reply is lost: a script call of the gate, an appended batch, a commit.
+# What the request says whose reply is lost: a script call of the gate, an appended batch of claims
+# or of events, a commit.
 LOST = {"redis": b"EVALSHA", "kafka": b'"users"', "postgres": b"COMMIT"}
+LOST_OF_LINK = {"relay.kafka": b'"user_id"'}
 # Links that a drop uses at every moment; the others are silent for long.
-BUSY = ("api.redis", "api.kafka", "recorder.redis", "recorder.kafka", "recorder.postgres")
-# A recorder appends nothing, so it sends nothing that LOST waits for.
-NEVER_MET = ("reply lost", "recorder.kafka")
+BUSY = (
+    *("api.redis", "api.kafka", "recorder.redis", "recorder.kafka", "recorder.postgres"),
+    *("relay.kafka", "relay.postgres"),
+)
+# Who appends nothing sends nothing that LOST waits for: recorders, and a relay beside Debezium.
+APPENDS_NOTHING = {"recorder.kafka"}
 # Kinds that are over as soon as they have hit.
 MOMENTARY = {"cut", "reset", "reply lost", "request torn"}
 
@@ -78,42 +84,48 @@ class Disturbance:
         return ", ".join(f"{name} {count}" for name, count in counters.items() if count)
 
 
-def acts(engine: str, chance: Random) -> list[Act]:
-    """Return every kind of fault for a link to an engine."""
+def acts(name: str, chance: Random) -> list[Act]:
+    """Return every kind of fault for a link, such as `api.kafka-1`."""
     torn = chance.randrange(1, TORN_BYTES_MAX)
+    lost = LOST_OF_LINK.get(_numberless(name), LOST[engine_of(name)])
     return [
         Act("slow", lambda link: link.slow(DELAY_SECONDS, JITTER_SECONDS), "delayed"),
         Act("frozen", lambda link: link.freeze(), "held"),
         Act("refusing", lambda link: link.refuse(), "cuts"),
         Act("cut", lambda link: link.cut(), "cuts"),
         Act("reset", lambda link: link.reset(), "resets"),
-        Act("reply lost", lambda link: link.drop_reply(LOST[engine]), "replies_dropped"),
+        Act("reply lost", lambda link: link.drop_reply(lost), "replies_dropped"),
         Act("request torn", lambda link: link.cut_after(torn), "torn"),
     ]
 
 
 def disturbance(links: Links, name: str, kind: str, chance: Random) -> Disturbance:
     """Return one fault by its names, such as `api.redis` and `frozen`."""
-    for act in acts(engine_of(name), chance):
+    for act in acts(name, chance):
         if act.kind == kind:
             return Disturbance(links, name, act)
     raise ValueError(f"a link has no fault {kind!r}")
 
 
-def moves(links: Links) -> list[Move]:
-    """Return what a schedule may do to the busy links."""
+def moves(links: Links, relay: RelayMode = "polling") -> list[Move]:
+    """Return what a schedule may do to the busy links; `relay`: who publishes events."""
+    silent = APPENDS_NOTHING | ({"relay.kafka"} if relay == "debezium" else set())
     names = [name for name in links.counters() if name.startswith(BUSY)]
     return [
         Move(act.kind, name, partial(_make, links, name, act.kind), act.kind not in MOMENTARY)
         for name in names
-        for act in acts(engine_of(name), Random(0))
-        if (act.kind, name.partition("-")[0]) != NEVER_MET
+        for act in acts(name, Random(0))
+        if act.kind != "reply lost" or _numberless(name) not in silent
     ]
 
 
 def engine_of(name: str) -> str:
     """Return the engine at the end of a link: redis, postgres or kafka."""
     return name.partition(".")[2].partition("-")[0]
+
+
+def _numberless(name: str) -> str:
+    return name.partition("-")[0]
 
 
 def _make(links: Links, name: str, kind: str, chance: Random, seconds: float) -> Fault:

@@ -19,6 +19,7 @@ from firstcome.drill.history import IN_DOUBT
 from firstcome.drill.leg import Outcome
 from firstcome.drill.nemesis import Struck
 from firstcome.model import Engine
+from firstcome.settings import RelayMode
 
 PATH = re.compile(r"(?<![\w/:])/(?:[^\s/'\"]+/)+([^\s/'\"]*)")
 HEAD = """<!-- Written by `firstcome drill faults --ledger`. Do not edit. -->
@@ -55,9 +56,18 @@ class Entry(msgspec.Struct):
     resumed_seconds_max: float
     violations: list[str]
     engine: str = Engine.KAFKA
+    relay: RelayMode = "polling"
 
     @classmethod
-    def of(cls, seed: int, rate: float, engine: Engine, legs: Sequence[Outcome]) -> "Entry":
+    def of(
+        cls,
+        seed: int,
+        rate: float,
+        legs: Sequence[Outcome],
+        *,
+        engine: Engine = Engine.KAFKA,
+        relay: RelayMode = "polling",
+    ) -> "Entry":
         """Sum up the legs of a run."""
         struck = [each for leg in legs for each in leg.struck]
         matrix: dict[str, dict[str, int]] = {}
@@ -90,6 +100,7 @@ class Entry(msgspec.Struct):
                 f"seed {leg.seed}: {pathless(said)}" for leg in legs for said in leg.violations
             ],
             engine=engine,
+            relay=relay,
         )
 
 
@@ -116,7 +127,7 @@ def page(entries: Sequence[Entry]) -> str:
 def section(entry: Entry) -> str:
     """Return one run's part of the page."""
     facts = {
-        "engine": entry.engine,
+        "engine": f"{entry.engine}, events by {entry.relay}",
         "commit": entry.commit,
         "machine": ", ".join(f"{name} {value}" for name, value in entry.environment.items()),
         "time": f"{entry.minutes:g} minutes, {entry.rate:g} visitors a second",

@@ -33,13 +33,14 @@ from firstcome.drill.traffic import Traffic
 from firstcome.drill.waits import Window
 from firstcome.errors import FirstcomeError
 from firstcome.model import Engine
+from firstcome.settings import RelayMode
 
 QUIET_SECONDS = 20.0
 FINAL_SECONDS = 150.0  # after the last fault, until everybody knows
 SHOWN_MAX = 20
 SMALL_SECONDS = 100.0  # of visitors: a campaign for fewer is sold out at the end
-# There are 35 kinds of fault for links: together as many as of all processes.
-LINK_WEIGHT = 0.6
+# There are 48 kinds of fault for links: together as many as of all processes.
+LINK_WEIGHT = 0.45
 # What a Redis that forgets costs the engine `queue`: see docs/engines.md. Only when asked for.
 FORGETTING = ("wipe", "old data", "torn data")
 # Who asks a process that stands still has no answer before his patience ends.
@@ -83,11 +84,13 @@ class Leg:
         say: Callable[[str], None],
         *,
         engine: Engine = Engine.KAFKA,
+        relay: RelayMode = "polling",
         kinds: Collection[str] = (),
         logs: Path | None = None,
     ) -> None:
         """`kinds`: the only kinds of fault; none: all. `logs`: who gets them after a violation."""
         self._engine = engine
+        self._relay = relay
         self._kinds = kinds
         self._logs = logs
         self._seed = seed
@@ -104,7 +107,7 @@ class Leg:
             variables = {"FIRSTCOME_FAILPOINTS__FOLDER": str(folder / "failpoints")}
             self._say(f"seed {self._seed}: starting a stack")
             links = opened.enter_context(linked(folder / "stack", seed=self._seed))
-            options = ("--api", "2", *links.options())
+            options = ("--api", "2", "--relay", self._relay, *links.options())
             stack = opened.enter_context(started(folder / "stack", *options, **variables))
             outcome = self._break(Scene(stack, links, folder / "failpoints"), seconds)
             for violation in outcome.violations:
@@ -158,9 +161,12 @@ class Leg:
             *endings.moves(processes),
             *data.moves(processes),
             *crew.moves(scene.stack, scene.failpoints),
-            *points.moves(processes, scene.failpoints),
+            *points.moves(processes, scene.failpoints, self._relay),
             *poison.moves(scene.stack, lambda: shop.large),
-            *(move._replace(weight=LINK_WEIGHT) for move in disturbances.moves(scene.links)),
+            *(
+                move._replace(weight=LINK_WEIGHT)
+                for move in disturbances.moves(scene.links, self._relay)
+            ),
         ]
         if self._kinds:
             return [move for move in moves if move.kind in self._kinds]

@@ -15,6 +15,7 @@ from firstcome.drill.endings import Ended
 from firstcome.drill.eventually import NotSeen, eventually
 from firstcome.drill.faults import Fault, Missed, Move
 from firstcome.drill.processes import RESTART_SECONDS, Processes
+from firstcome.settings import RelayMode
 
 TAKEN_SECONDS = 10.0
 REBUILD_SECONDS = 40.0
@@ -31,6 +32,8 @@ BUSY = {
     "sweeper": ("after_mark", "before_trim"),
     "relay": ("after_take", "after_emit", "before_note", "after_note"),
 }
+# Beside Debezium a relay publishes nothing: it notes what the topic tells.
+BESIDE_DEBEZIUM = ("before_note", "after_note")
 REBUILDING = (
     *("after_shut", "after_wait", "after_drain", "after_survivors", "before_epoch"),
     *("after_epoch", "before_switch", "after_switch", "after_unlink"),
@@ -116,14 +119,15 @@ class BrokenRebuild:
         return self._point.heal()
 
 
-def moves(processes: Processes, folder: Path) -> list[Move]:
+def moves(processes: Processes, folder: Path, relay: RelayMode = "polling") -> list[Move]:
     """Return each action for each kind of process; the fault's own chance draws the point."""
+    busy = {**BUSY, "relay": BESIDE_DEBEZIUM} if relay == "debezium" else BUSY
     found = []
     for action in failpoints.Action:
         kind = f"failpoint {action}"
         lasts = action is failpoints.Action.PAUSE
-        for role in BUSY:
-            make = partial(_armed, processes, folder, role, action)
+        for role, names in busy.items():
+            make = partial(_armed, processes, folder, role, names, action)
             found.append(Move(kind, role, make, lasts, weight=0.7))
         make = partial(_broken_rebuild, processes, folder, action)
         found.append(Move(kind, "redis.sweeper", make, lasts, weight=0.7))
@@ -134,11 +138,12 @@ def _armed(
     processes: Processes,
     folder: Path,
     role: str,
+    names: tuple[str, ...],
     action: failpoints.Action,
     chance: Random,
     seconds: float,
 ) -> Fault:
-    point = chance.choice(BUSY[role])
+    point = chance.choice(names)
     return Armed(processes, folder, (point, role, _words(action, seconds)))
 
 

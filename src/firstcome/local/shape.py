@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from firstcome.settings import RelayMode
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -14,7 +16,7 @@ class Shape:
     brokers: int = 1
     auth: Literal["jwt", "gateway"] = "jwt"
     broker: Literal["kafka", "external"] = "kafka"
-    relay: Literal["polling", "wal", "debezium"] = "polling"
+    relay: RelayMode = "polling"
     engines_only: bool = False
     # For fault drills: ports before engines (see links.py), and variables by role of process.
     links: dict[str, int] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+RelayMode = Literal["polling", "wal", "debezium"]
 
 
 class Section(BaseModel):
@@ -261,7 +262,7 @@ class ConsoleSettings(Section):
 class RelaySettings(Section):
     """From the database to other systems: see docs/events.md."""
 
-    mode: Literal["polling", "wal", "debezium"] = Field(
+    mode: RelayMode = Field(
         "polling",
         description="polling: reads the outbox; wal: follows the write-ahead log, soonest; "
         "debezium: Kafka Connect does, and the relay confirms.",
