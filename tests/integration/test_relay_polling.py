@@ -2,17 +2,21 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
 from firstcome import postgres
 from firstcome.errors import DatabaseUnavailable, LogUnavailable
+from firstcome.eventlog.emitter import Emitter, Handed
+from firstcome.eventlog.issued import CouponIssued
 from firstcome.relay import look, outbox
 from firstcome.relay.outbox import Outbox
 from firstcome.relay.polling import PollingRelay
-from firstcome.settings import Settings
+from firstcome.settings import KafkaSettings, Settings
 from tests.heard import heard
 from tests.integration.issuing import Issuing
 from tests.integration.relays import polling, polling_of, working
@@ -103,6 +107,43 @@ def test_what_was_not_acknowledged_is_published_again(
     assert issuing.listed() == [(campaign, 1, 2)]
     assert relay.run_once() == 1
     assert [each.position for each in heard(settings.kafka)] == [1]
+
+
+def test_brokers_that_are_too_slow_for_a_batch_get_a_smaller_one(
+    settings: Settings, issuing: Issuing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(look, "ROOM_MIN", 1)
+    campaign = issuing.campaign()
+    for position in range(1, 9):
+        issuing.issue(campaign, position, [f"u{position}"])
+    slow = SlowBrokers(settings.kafka)
+    eight = settings.relay.model_copy(update={"events_max": 8})
+    relay = look.Look(eight, partial(postgres.connect, settings.postgres), slow)
+
+    while issuing.listed():
+        with suppress(LogUnavailable):
+            relay.run_once()
+
+    relay.close()
+    slow.close()
+    assert slow.asked == [8, 4, 2, 4, 2, 4, 2, 2]  # grows again each time that it worked
+    assert [each.position for each in heard(settings.kafka)].count(8) == 1
+
+
+class SlowBrokers(Emitter):
+    """Brokers that take no more than two events in time."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        super().__init__(settings)
+        self.asked: list[int] = []
+
+    def hand_over(self, events: Iterable[CouponIssued], until: float) -> Handed:
+        """Give up as the real one does when the time is over."""
+        asked = list(events)
+        self.asked.append(len(asked))
+        if len(asked) > 2:
+            raise LogUnavailable("events were not acknowledged in time")
+        return super().hand_over(asked, until)
 
 
 def test_one_relay_works_and_the_other_stands_by(

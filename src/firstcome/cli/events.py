@@ -49,7 +49,7 @@ def tail(
             else:
                 line = (
                     f"{event.issued_at:%H:%M:%S.%f} campaign {event.campaign_id} "
-                    f"position {event.position} {event.user_id}"
+                    f"position {event.position} {_shown(event.user_id)}"
                 )
             print(line, flush=True)
             shown += 1
@@ -117,6 +117,11 @@ def replay(
     else:
         print(f"{told:,} events were published again")
     raise typer.Exit(0 if told or dry_run or missing else 1)
+
+
+def _shown(user_id: str) -> str:
+    """Return it as it is, unless a stranger's event could do something to the terminal by it."""
+    return user_id if user_id.isprintable() else ascii(user_id)
 
 
 def _chosen(found: Completeness, first: int, last: int | None, *, missing: bool) -> list[Range]:

@@ -9,7 +9,6 @@ publishes events of rows that are there; it is a repeat for whoever has had them
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from itertools import groupby
 from typing import NamedTuple
 
 from firstcome import postgres
@@ -17,7 +16,7 @@ from firstcome.errors import BadRecord, CampaignNotFound
 from firstcome.eventlog import issued, reader, topics
 from firstcome.eventlog.emitter import Emitter
 from firstcome.model import POSITION_MAX
-from firstcome.relay.outbox import Outbox, Range
+from firstcome.relay.outbox import Outbox, Range, ranges_of
 from firstcome.settings import Settings
 
 _QUERIES = postgres.queries("events")
@@ -100,7 +99,7 @@ class EventHistory:
             emitter.hand_over(events, until)
             emitter.settle(until)
             told = [each.position for each in events]
-            self._outbox.note(connection, list(_ranges(part.campaign_id, told)))
+            self._outbox.note(connection, ranges_of(each.event_id for each in events))
             self._outbox.end_published(connection)
             parameters = {
                 "actor": actor,
@@ -175,19 +174,12 @@ def _compared(
         repeats=sum(told) - len(heard),
         strangers=sum(not _at(after, at) for at in heard),
         whole=whole,
-        untold=list(_ranges(campaign_id, untold)),
+        untold=ranges_of(campaign_id * (POSITION_MAX + 1) + at for at in untold),
     )
 
 
 def _at(marks: bytearray, position: int) -> int:
     return marks[position] if position < len(marks) else 0
-
-
-def _ranges(campaign_id: int, positions: list[int]) -> Iterator[Range]:
-    """Return ascending positions as ranges."""
-    for _, run in groupby(enumerate(positions), lambda each: each[1] - each[0]):
-        numbers = [position for _, position in run]
-        yield Range(campaign_id, numbers[0], numbers[-1] + 1)
 
 
 def _parts(ranges: list[Range]) -> Iterator[Range]:

@@ -18,6 +18,7 @@ from firstcome.relay.outbox import ROWS_MAX, Outbox, OutboxRow
 from firstcome.settings import RelaySettings
 
 FORGET_SECONDS = 10.0
+ROOM_MIN = 10  # events
 
 
 class Looked(NamedTuple):
@@ -42,6 +43,7 @@ class Look:
         self._emitter = emitter
         self._connection: postgres.Connection | None = None
         self._forgot_at = time.monotonic()
+        self._room = settings.events_max  # less while the brokers are too slow for as many
 
     def run_once(self) -> Looked:
         """Publish the oldest rows; no event, and not all, while another relay works.
@@ -52,7 +54,7 @@ class Look:
         with postgres.transaction(connection):
             if not self._outbox.lock(connection):
                 return Looked(0, all=False)
-            rows = self._outbox.take(connection)
+            rows = self._outbox.take(connection, self._room)
             failpoints.hit("after_take", lost=DatabaseUnavailable("the rows' reply was lost"))
             if rows:
                 self._publish(connection, rows)
@@ -60,7 +62,9 @@ class Look:
             failpoints.hit("after_note", lost=DatabaseUnavailable("the commit's reply was lost"))
         self.forget()
         events = sum(row.events for row in rows)
-        return Looked(events, all=events < self._settings.events_max and len(rows) < ROWS_MAX)
+        looked = Looked(events, all=events < self._room and len(rows) < ROWS_MAX)
+        self._room = min(self._settings.events_max, 2 * self._room)
+        return looked
 
     def forget(self) -> None:
         """Delete rows that were kept long enough, every now and then."""
@@ -87,8 +91,13 @@ class Look:
         ranges = [each for row in rows for each in row.ranges]
         # One time for both: the server ends a session that is idle in a transaction for longer.
         until = time.monotonic() + self._settings.acknowledge_timeout_seconds
-        self._emitter.hand_over(self._outbox.events(connection, ranges), until)
-        self._emitter.settle(until)
+        try:
+            self._emitter.hand_over(self._outbox.events(connection, ranges), until)
+            self._emitter.settle(until)
+        except LogUnavailable:
+            # All of them are published again: as many as before might be too many for ever.
+            self._room = max(ROOM_MIN, self._room // 2)
+            raise
         failpoints.hit("after_emit", lost=LogUnavailable("the reports were lost"))
         self._outbox.settle(connection, rows)
         failpoints.hit("before_note", lost=DatabaseUnavailable("the update's reply was lost"))

@@ -83,10 +83,9 @@ class Outbox:
         row = connection.execute(_QUERIES["lock"], {"lock": RELAY_LOCK}).fetchone()
         return bool(row and row[0])
 
-    def take(self, connection: postgres.Connection) -> list[OutboxRow]:
-        """Return the oldest rows, about relay.events_max events but at least one row."""
+    def take(self, connection: postgres.Connection, room: int) -> list[OutboxRow]:
+        """Return the oldest rows, of about `room` events but at least one row."""
         taken: list[OutboxRow] = []
-        room = self._settings.events_max
         for row in connection.execute(_QUERIES["take"], {"rows": ROWS_MAX}, binary=True):
             if room <= 0:
                 break
