@@ -48,6 +48,9 @@ from firstcome.issuance.settling import Settling
 from firstcome.issuance.status import StatusReader
 from firstcome.issuance.sweeper import Sweeper
 from firstcome.logs import configure, get_logger
+from firstcome.metrics import catalogue
+from firstcome.metrics.endpoint import expose
+from firstcome.metrics.pauses import watch_loop
 from firstcome.model import Engine
 from firstcome.rebuild import Progress, Rebuild
 from firstcome.relay.confirming import Confirmer
@@ -77,25 +80,29 @@ def serve_console(settings: Settings) -> None:
     """Answer the operators' port, until SIGTERM."""
     # Litestar's import is paid by the two processes that need it.
     from firstcome.console.app import ConsoleParts
+    from firstcome.console.lag import LagWatch
     from firstcome.console.overview import Overview
+    from firstcome.console.sampler import Sampler
     from firstcome.console.server import server
 
     _begin(settings, "console")
     connect = partial(postgres.connect, settings.postgres, name="firstcome-console")
-    overview = Overview(
-        connect,
-        partial(GateSession.open, settings.redis),
-        LogAdmin(settings.kafka, timeout_seconds=LOG_ANSWER_SECONDS).lag,
-    )
+    events = LogAdmin(settings.kafka, timeout_seconds=LOG_ANSWER_SECONDS)
+    open_gate = partial(GateSession.open, settings.redis)
+    overview = Overview(connect, open_gate, LagWatch(events.log_ends, events.recorded_up_to).read)
+    sampler = Sampler(overview, connect, open_gate)
     campaigns = Campaigns(connect, codes_of(settings).code)
     console = server(ConsoleParts(settings.console, campaigns, overview, dead_letters_of(settings)))
 
     async def serve() -> None:
         ready = asyncio.create_task(_say_ready_once(lambda: _none_if(console.started)))
+        pauses = asyncio.create_task(watch_loop())
         await console.serve()
         ready.cancel()
+        pauses.cancel()
 
-    uvloop.run(serve())
+    with _beside("sampler", sampler.run, Event()):
+        uvloop.run(serve())
 
 
 def serve_recorder(settings: Settings) -> None:
@@ -104,6 +111,8 @@ def serve_recorder(settings: Settings) -> None:
     stop = _stop_on_signals()
     settling = Settling(partial(GateSession.open, settings.redis))
     recording = Recording(settings.kafka, settings.recorder, recorder_of(settings), settling.settle)
+    catalogue.PARTITIONS.follow(lambda: len(recording.assigned))
+    catalogue.RECORDER_STOPPED.follow(lambda: recording.stopped)
     patience = monotonic() + ASSIGNMENT_SECONDS
     while not (stop.is_set() or recording.assigned or monotonic() > patience):
         recording.run_once()
@@ -301,22 +310,43 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
         ready=partial(_missing, connection, appender),
         settings=settings,
     )
+    _follow_api(connection, appender, {"shared": pool, "direct": sessions})
     connection.start()
     appender.start()
     await authenticator.start()
     public = server(parts, [listener])
     ready = asyncio.create_task(_say_ready_once(parts.ready))
+    catalogue.CONNECTIONS.follow(lambda: len(public.server_state.connections))
     watch = asyncio.create_task(_release_waiters(lambda: public.should_exit, watcher))
+    pauses = asyncio.create_task(watch_loop())
     _calm_collector()
     await public.serve()
-    ready.cancel()
-    watch.cancel()
+    for task in (ready, watch, pauses):
+        task.cancel()
     await engines.drain()
     lost = await appender.close(settings.api.drain_timeout_seconds)
     await connection.close()
     await pool.close()
     await sessions.close()
     log.info("stopped", reports_never_came=lost)
+
+
+def _follow_api(
+    connection: GateConnection,
+    appender: Appender,
+    pools: dict[str, postgres.AsyncPool | postgres.Statements],
+) -> None:
+    """Let what is told of this process be looked up when somebody asks."""
+    catalogue.GATE_CONNECTED.follow(lambda: connection.run_id is not None)
+    catalogue.BROKER_AWAY.follow(lambda: appender.is_away)
+    for name, pool in pools.items():
+        _follow_pool(name, pool)
+
+
+def _follow_pool(name: str, pool: postgres.AsyncPool | postgres.Statements) -> None:
+    catalogue.POOL.follow(lambda: pool.state.open - pool.state.idle, name, "used")
+    catalogue.POOL.follow(lambda: pool.state.idle, name, "idle")
+    catalogue.POOL_WAITING.follow(lambda: pool.state.waiting, name)
 
 
 async def _missing(connection: GateConnection, appender: Appender) -> str | None:
@@ -347,6 +377,8 @@ async def _release_waiters(stopping: Callable[[], bool], watcher: SettledWatcher
 def _begin(settings: Settings, role: str) -> None:
     configure(settings.logs, role)
     failpoints.watch(settings.failpoints.folder, role)
+    if (port := expose(settings.metrics, role)) is not None:
+        log.info("metrics_exposed", host=settings.metrics.host, port=port)
 
 
 def _calm_collector() -> None:

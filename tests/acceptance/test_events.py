@@ -27,6 +27,7 @@ from firstcome.drill.traffic import Traffic
 from firstcome.settings import KafkaSettings
 from running import RunningStack, eventually, started
 from tests.heard import Heard, heard
+from tests.scraped import scraped
 
 pytestmark = pytest.mark.acceptance
 
@@ -160,6 +161,9 @@ def test_a_drop_does_not_wait_for_a_relay_that_stands_still(scene: Scene) -> Non
         findings = scene.stack.said("doctor", exit_code=None)["findings"]
         (outbox,) = [each for each in findings if each["subject"] == "outbox"]
         assert outbox["state"] == "warning"
+        console = scraped(scene.processes.named("console-1")["metrics_url"])
+        assert console.value("firstcome_outbox_events") >= 1100
+        assert console.value("firstcome_outbox_oldest_seconds") > 1
 
     assert scene.complete(campaign_id)["told"] == 1200
 

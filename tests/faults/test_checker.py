@@ -78,6 +78,16 @@ def test_checker_takes_ask_again_for_no_answer_at_all() -> None:
     assert judged(world) == []
 
 
+def test_of_two_looks_at_once_the_later_answer_is_the_newer() -> None:
+    world = good()
+    slow = look("cat", 6, "ISSUED", 3)
+    quick = msgspec.structs.replace(slow, invoked=6.1, answered=6.2, code="REQUESTED")
+    world.heard[-1:] = [quick, world.heard[-1]]
+    assert judged(world) == []
+    world.heard.append(msgspec.structs.replace(quick, invoked=7, answered=7.1))
+    assert any("stands at" in said for said in judged(world))
+
+
 PLANTED: dict[str, tuple[str, Callable[[World], object]]] = {
     "more than the stock": ("l1", lambda w: w.winners.extend([(3, "x"), (4, "y")])),
     "one user twice": ("l2", lambda w: w.winners.append((3, "ann"))),

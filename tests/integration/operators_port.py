@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from firstcome import postgres
 from firstcome.campaigns import Campaigns
 from firstcome.console.app import ConsoleParts
+from firstcome.console.lag import LagWatch
 from firstcome.console.overview import Overview
 from firstcome.console.server import server
 from firstcome.eventlog.admin import LogAdmin
@@ -62,7 +63,11 @@ def running_console(
     parts = ConsoleParts(
         ConsoleSettings(port=0, operator_key=SecretStr(operator_key) if operator_key else None),
         Campaigns(connect, code_of),
-        Overview(connect, partial(GateSession.open, settings.redis), admin.lag),
+        Overview(
+            connect,
+            partial(GateSession.open, settings.redis),
+            LagWatch(admin.log_ends, admin.recorded_up_to).read,
+        ),
         DeadLetters(connect, partial(GateSession.open, settings.redis)),
     )
     running = server(parts)

@@ -47,12 +47,29 @@ def overview_of(port: OperatorsPort, campaign_id: object) -> dict[str, Any]:
 
 def add_rows(port: OperatorsPort, campaign_id: object) -> None:
     """Positions 1 to 4: two issued, one under review, one cancelled."""
+    add_row(port, campaign_id, 1, "ISSUED")
+    add_row(port, campaign_id, 2, "ISSUED")
+    add_row(port, campaign_id, 3, "UNDER_REVIEW")
     port.sql(
-        "INSERT INTO issuances (campaign_id, position, epoch, status, user_id, reason) VALUES "
-        "(%(c)s, 1, 1, 'ISSUED', 'a', NULL), (%(c)s, 2, 1, 'ISSUED', 'b', NULL), "
-        "(%(c)s, 3, 1, 'UNDER_REVIEW', 'c', NULL), (%(c)s, 4, 1, 'CANCELLED', 'd', 'HOLE')".replace(
-            "%(c)s", str(campaign_id)
-        )
+        "INSERT INTO dead_letters (campaign_id, position, reason, detail)"
+        " VALUES (%s, 3, 'REJECTED', '')",
+        campaign_id,
+    )
+    port.sql(
+        "INSERT INTO issuances (campaign_id, position, epoch, version, status, user_id, reason)"
+        " VALUES (%s, 4, 1, 1, 'CANCELLED', 'd', 'HOLE')",
+        campaign_id,
+    )
+
+
+def add_row(port: OperatorsPort, campaign_id: object, position: int, status: str) -> None:
+    port.sql(
+        "INSERT INTO issuances (campaign_id, position, epoch, status, user_id)"
+        " VALUES (%s, %s, 1, %s, %s)",
+        campaign_id,
+        position,
+        status,
+        f"u{position}",
     )
 
 
@@ -84,6 +101,31 @@ def test_overview_counts_rows_and_what_is_under_way(port: OperatorsPort, gate: G
     assert overview_of(port, number)["gate"]["state"] == "ABSENT"
 
 
+def test_overview_counts_what_has_come_since_the_last_look(port: OperatorsPort) -> None:
+    number = port.create(stock=20)["campaign_id"]
+    port.sql("UPDATE campaigns SET position_limit = 21 WHERE campaign_id = %s", number)
+
+    def counts() -> tuple[int, int, int]:
+        seen = overview_of(port, number)
+        return seen["issued"], seen["under_review"], seen["cancelled"]
+
+    assert counts() == (0, 0, 0)
+    add_rows(port, number)
+    assert counts() == (2, 1, 1)
+    add_row(port, number, 7, "ISSUED")  # 5 and 6 are still on their way
+    assert counts() == (3, 1, 1)
+    add_row(port, number, 6, "ISSUED")
+    assert counts() == (4, 1, 1)
+    add_row(port, number, 5, "ISSUED")
+    assert counts() == (5, 1, 1)
+    port.sql(
+        "UPDATE issuances SET status = 'ISSUED' WHERE campaign_id = %s AND position = 3", number
+    )
+    port.sql("UPDATE dead_letters SET state = 'REDRIVEN' WHERE campaign_id = %s", number)
+    add_row(port, number, 8, "ISSUED")
+    assert counts() == (7, 0, 1)
+
+
 def test_overview_leaves_out_archived_campaigns(port: OperatorsPort) -> None:
     number = port.create()["campaign_id"]
     port.sql("UPDATE campaigns SET state = 'ARCHIVED' WHERE campaign_id = %s", number)
@@ -94,13 +136,18 @@ def test_overview_tells_how_far_the_recorders_are_behind(port: OperatorsPort) ->
     def lag() -> object:
         return port.client.get("/v1/overview").json()["lag_records"]
 
+    def age() -> float:
+        return float(port.client.get("/v1/overview").json()["lag_seconds"])
+
     LogAdmin(port.settings.kafka).create_topics()
     eventually(lag, 0)  # null until the new partitions have their leaders
     producer = Producer({"bootstrap.servers": port.settings.kafka.bootstrap_servers})
     for _ in range(3):
         producer.produce(topics.issuance_requested(port.settings.kafka), b"")
     producer.flush(30)
+    assert age() == 0
     eventually(lag, 3)
+    eventually(lambda: age() > 1, True)
 
 
 def test_overview_shows_the_rest_while_redis_and_kafka_are_away(settings: Settings) -> None:

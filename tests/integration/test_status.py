@@ -12,6 +12,7 @@ from firstcome.gate.watcher import SettledWatcher
 from firstcome.issuance.status import StatusReader
 from firstcome.model import Outcome, Standing, Status, UserId
 from firstcome.settings import Settings
+from tests.integration.engines import OwnEngines
 from tests.integration.gate_stage import (
     campaign,
     connected,
@@ -22,7 +23,10 @@ from tests.integration.gate_stage import (
 )
 from tests.integration.intake_stage import Stage, intake_stage
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
+]
 
 UNAVAILABLE = Standing(Status.NOT_REQUESTED, problem=Outcome.UNAVAILABLE)
 
@@ -117,6 +121,33 @@ async def test_user_is_told_what_the_rows_say_while_the_gate_is_shut(
             "UPDATE campaigns SET state = 'ARCHIVED' WHERE campaign_id = %s", (number,)
         )
         assert await standing(stage, number, "eve") == Standing(Status.NOT_REQUESTED)
+
+
+@on_uvloop
+async def test_a_status_does_not_go_back_when_redis_was_only_silent(own: OwnEngines) -> None:
+    async with intake_stage(own.settings) as stage:
+        number = stage.open_campaign()
+        direct = stage.open_campaign()
+        stage.database.execute(
+            "UPDATE campaigns SET engine = 'direct' WHERE campaign_id = %s", (direct,)
+        )
+        stage.claim(number, "ann")
+        await stage.all_answered()
+        for campaign_id in (number, direct):
+            stage.database.execute(
+                "INSERT INTO issuances (campaign_id, position, epoch, status, user_id)"
+                " VALUES (%s, 1, 1, 'ISSUED', 'ann')",
+                (campaign_id,),
+            )
+        with own.stopped("redis"):
+            assert await standing(stage, number, "ann") == UNAVAILABLE
+            assert await standing(stage, direct, "ann") == Standing(Status.ISSUED, 1)
+            stage.database.execute(
+                "UPDATE issuances SET recorded_at = now() - interval '2 minutes'"
+                " WHERE campaign_id = %s",
+                (number,),
+            )
+            assert await standing(stage, number, "ann") == Standing(Status.ISSUED, 1)
 
 
 @on_uvloop

@@ -10,7 +10,14 @@ import pytest
 
 from firstcome.errors import InvalidSettings, Refused
 from firstcome.local import kafka, links
-from firstcome.local.blueprint import Blueprint, merged, port_names, says_ready, to_toml
+from firstcome.local.blueprint import (
+    Blueprint,
+    merged,
+    metrics_port,
+    port_names,
+    says_ready,
+    to_toml,
+)
 from firstcome.local.folder import StackFolder
 from firstcome.local.identity import Identity
 from firstcome.local.process import Life
@@ -30,6 +37,7 @@ def blueprint(folder: StackFolder, shape: Shape) -> Blueprint:
     names = ["postgres", "redis", "api", "console", "connect"]
     names += [f"kafka-{n}{end}" for n in (1, 2, 3) for end in ("", "-controller")]
     names += links.port_names(shape.links)
+    names += [metrics_port(name) for name in shape.own_processes()]
     identity.ports = {name: 20_000 + number for number, name in enumerate(names)}
     identity.save(folder)
     return Blueprint(folder, identity, shape)
@@ -131,6 +139,9 @@ def test_processes_of_a_shape_have_their_names_and_share_the_socket(folder: Stac
         ]
         for spec in specs:
             assert spec.inherited == ((listener.fileno(),) if spec.role == "api" else ())
+            port = spec.environment["FIRSTCOME_METRICS__PORT"]
+            assert spec.metrics_url == f"http://127.0.0.1:{port}/metrics"
+        assert len({spec.metrics_url for spec in specs}) == len(specs)
 
 
 @pytest.mark.parametrize("relay", ["polling", "wal", "debezium"])
@@ -150,7 +161,7 @@ def test_processes_and_settings_follow_the_relay(
     assert roles.count("relay") == 1
     connects = relay == "debezium"
     assert roles.count("connect") == connects
-    assert port_names(made.shape) == (["connect"] if connects else [])
+    assert ("connect" in port_names(made.shape)) == connects
     assert made.urls()["connect"] == ("http://127.0.0.1:20004" if connects else None)
 
 

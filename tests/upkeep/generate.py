@@ -23,6 +23,7 @@ from firstcome import failpoints
 from firstcome.cli import command
 from firstcome.eventlog import consumer, kafka
 from firstcome.local import connect
+from firstcome.metrics import catalogue
 from firstcome.settings import KafkaSettings, Settings
 from tests.upkeep.dashboards import dashboards
 
@@ -44,6 +45,19 @@ each other keep a process from starting; the message names the variable.
 bootstrap_servers = "broker-1:9092,broker-2:9092"
 replication = 3
 ```
+"""
+
+METRICS_INTRO = """
+# Metrics
+
+Each process tells what it does in Prometheus' format, at `/metrics` of a port of its own:
+`FIRSTCOME_METRICS__PORT`. The local stack chooses the ports; `firstcome status --json` names them
+as `metrics_url`. The path adds plain numbers, which are put into the format when somebody asks.
+No metric holds a user. Beside ours each process tells its CPU time, memory and descriptors as
+`process_*`.
+
+What concerns a whole drop is told by the console, which looks at all engines once a second. What
+it cannot see at the moment, it does not tell. Of several consoles take the maximum.
 """
 
 PROFILE_INTRO = """
@@ -80,6 +94,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs/settings.md": settings_page(),
         ROOT / "docs/cli.md": cli_page(),
         ROOT / "docs/failpoints.md": failpoints_page(),
+        ROOT / "docs/metrics.md": metrics_page(),
         ROOT / "deploy/debezium/connector.json": connector(),
         **dashboards(),
     }
@@ -155,6 +170,25 @@ def failpoints_page() -> str:
         process, _, there = where.partition(": ")
         parts.append(f"| `{point}` | {process} | {there} |\n")
     return "".join(parts)
+
+
+def metrics_page() -> str:
+    """Return the page of metrics."""
+    parts = [HEAD, METRICS_INTRO]
+    for role in catalogue.EVERY:
+        told = [metric for metric in catalogue.METRICS if metric.roles == {role}]
+        parts += [f"\n## {role}\n", *_metric_rows(told)]
+    shared = [metric for metric in catalogue.METRICS if len(metric.roles) > 1]
+    parts += ["\n## Several processes\n", *_metric_rows(shared)]
+    return "".join(parts)
+
+
+def _metric_rows(metrics: list[Any]) -> Iterator[str]:
+    yield "\n| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n"
+    for metric in metrics:
+        roles = "" if len(metric.roles) == 1 else f" Told by {', '.join(sorted(metric.roles))}."
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        yield f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help}{roles} |\n"
 
 
 def connector() -> str:

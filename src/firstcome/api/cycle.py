@@ -15,6 +15,7 @@ from firstcome.api.issuances import reply_to_claim, reply_to_status
 from firstcome.api.problems import REPLIES
 from firstcome.api.replies import Reply
 from firstcome.api.requests import Route
+from firstcome.api.tally import answered, begun, refused, told
 from firstcome.model import Answer, Standing, UserId
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Cycle:
 class ExpressCycle(Cycle):
     """A claim, or a question for a status."""
 
-    __slots__ = ("_attempt", "_route", "_user_id")
+    __slots__ = ("_attempt", "_begun", "_route", "_user_id")
 
     def __init__(
         self,
@@ -100,6 +101,7 @@ class ExpressCycle(Cycle):
         lane = self._connection.lane
         try:
             if method == b"POST":
+                self._begun = begun()
                 lane.intake.claim(campaign_id, self._user_id, self._attempt, self._answer)
             else:
                 lane.statuses.read(campaign_id, self._user_id, wait_seconds, self._tell)
@@ -108,9 +110,11 @@ class ExpressCycle(Cycle):
             self.send(REPLIES["INTERNAL_ERROR"])
 
     def _answer(self, answer: Answer) -> None:
+        answered(answer.outcome, self._begun)
         self.send(reply_to_claim(self._route.campaign_id, answer))
 
     def _tell(self, standing: Standing) -> None:
+        told()
         self.send(reply_to_status(self._route.campaign_id, standing))
 
 
@@ -134,4 +138,5 @@ class Refusal(Cycle):
 
     def start(self) -> None:
         """Send it."""
+        refused(self._reply.status)
         self.send(self._reply, self._lingers)

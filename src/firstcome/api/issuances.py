@@ -18,6 +18,7 @@ from firstcome.api.parts import ApiParts
 from firstcome.api.problems import REPLIES, duplicate
 from firstcome.api.replies import Reply, reply
 from firstcome.api.requests import Route, asked_by, campaign_id_of, wait_of, wanted_of
+from firstcome.api.tally import answered, begun, told
 from firstcome.model import Answer, CampaignId, Outcome, Standing, Status, UserId
 
 T = TypeVar("T")
@@ -102,8 +103,11 @@ def handlers(parts: ApiParts) -> list[BaseRouteHandler]:
             return response(asker)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         user_id, attempt = asker
+        since = begun()
         parts.intake.claim(number, user_id, attempt, lambda said: _resolve(answer, said))
-        return response(reply_to_claim(number, await answer))
+        said = await answer
+        answered(said.outcome, since)
+        return response(reply_to_claim(number, said))
 
     @get(
         "/v1/campaigns/{campaign_id:str}/issuances/me",
@@ -131,7 +135,9 @@ def handlers(parts: ApiParts) -> list[BaseRouteHandler]:
             return response(asker)
         standing: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
         parts.statuses.read(number, asker[0], wait_seconds, lambda said: _resolve(standing, said))
-        return response(reply_to_status(number, await standing))
+        said = await standing
+        told()
+        return response(reply_to_status(number, said))
 
     return [claim, status]
 

@@ -28,6 +28,8 @@ from firstcome.model import (
 from firstcome.settings import PostgresSettings
 
 REFRESH_SECONDS = 1.0
+# The gate has heard of a row by then, though recorders may have lost their way to it meanwhile.
+SETTLED_SECONDS = 60.0
 MISS_SECONDS = 0.1  # a campaign that is not known yet may have been made a moment ago
 
 
@@ -87,19 +89,28 @@ class CampaignDirectory:
             )
         ]
 
-    async def standing(self, campaign_id: CampaignId, user_id: UserId) -> Standing:
+    async def standing(
+        self, campaign_id: CampaignId, user_id: UserId, *, gate_returns: bool = False
+    ) -> Standing:
         """Say where a user stands, from rows alone. Raises DatabaseUnavailable.
 
         No row proves nothing while claims may still be under way between gate and database:
-        then the problem is UNAVAILABLE, never "not requested".
+        then the problem is UNAVAILABLE, never "not requested". The same for a young row if
+        `gate_returns`: the gate may be asked next, in this same epoch, and not know it yet.
         """
-        rows = await self._rows("standing", campaign_id=campaign_id, user_id=user_id)
+        rows = await self._rows(
+            "standing",
+            campaign_id=campaign_id,
+            user_id=user_id,
+            settled_seconds=SETTLED_SECONDS,
+        )
         if not rows:
             return Standing(Status.NOT_REQUESTED, problem=Outcome.NOT_FOUND)
-        engine, state, position, status = rows[0]
-        if position is not None:
+        engine, state, position, status, is_settled = rows[0]
+        is_told = is_settled or engine == Engine.DIRECT or not gate_returns
+        if position is not None and is_told:
             return Standing(Status(status), position)
-        if engine == Engine.DIRECT or state == CampaignState.ARCHIVED:
+        if position is None and (engine == Engine.DIRECT or state == CampaignState.ARCHIVED):
             return Standing(Status.NOT_REQUESTED)
         return Standing(Status.NOT_REQUESTED, problem=Outcome.UNAVAILABLE)
 

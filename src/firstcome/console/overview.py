@@ -1,11 +1,12 @@
 """What operators look at during a drop: every campaign, in its gate and in its rows.
 
-One query, one pipelined read of the gates and one question to Kafka; nothing is kept
-between two looks. The engines are read one after the other, so numbers of a running drop
-belong to different moments. Redis or Kafka away leaves its part null; the rest is shown.
+One query, one pipelined read of the gates and one question to Kafka. Kept between two looks is
+only what cannot change: up to which position every row is there. The engines are read one after
+the other, so numbers of a running drop belong to different moments. Redis or Kafka away leaves its
+part null; the rest is shown.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from enum import StrEnum
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from firstcome import postgres
+from firstcome.console.lag import Lag
 from firstcome.errors import GateUnavailable, LogUnavailable
 from firstcome.gate import keys
 from firstcome.gate.session import GateSession
@@ -69,9 +71,10 @@ class OutboxView(msgspec.Struct, frozen=True):
 
 
 class OverviewReport(msgspec.Struct, frozen=True):
-    """All campaigns that are not archived; lag_records is null while Kafka gives no answer."""
+    """All campaigns that are not archived; lag is null while Kafka gives no answer."""
 
     lag_records: int | None
+    lag_seconds: float | None  # age of the oldest record that no recorder has done, at least
     outbox: OutboxView
     campaigns: list[CampaignOverview]
 
@@ -87,9 +90,14 @@ class _Facts(NamedTuple):
     position_limit: int
     epoch: int
     version: int
-    issued: int
+    rows: int
+    dense_to: int
     under_review: int
     cancelled: int
+
+    @property
+    def issued(self) -> int:
+        return self.rows - self.under_review - self.cancelled
 
 
 class Overview:
@@ -99,31 +107,41 @@ class Overview:
         self,
         connect: Callable[[], postgres.Connection],
         open_gate: Callable[[], GateSession],
-        lag: Callable[[], int],
+        lag: Callable[[], Lag],
     ) -> None:
-        """`lag`: how many records the recorders are behind; may raise LogUnavailable."""
+        """`lag`: how far the recorders are behind; may raise LogUnavailable."""
         self._connect = connect
         self._open_gate = open_gate
         self._lag = lag
+        self._floors: dict[int, int] = {}  # every position of a campaign up to here has its row
 
     def read(self) -> OverviewReport:
         """Look once. Raises DatabaseUnavailable; what Redis or Kafka would say may be missing."""
-        facts = [_Facts(*row) for row in self._rows("campaigns")]
+        facts = self._facts()
         gates = self._gates(facts)
         rows = [_overview(fact, gate) for fact, gate in zip(facts, gates, strict=True)]
         ((events, waiting, oldest_seconds),) = self._rows("outbox")
         outbox = OutboxView(events, waiting, oldest_seconds)
-        return OverviewReport(self._lag_records(), outbox, rows)
+        lag = self._lag_seen()
+        return OverviewReport(lag and lag.records, lag and lag.seconds, outbox, rows)
 
     def check_database(self) -> None:
         """Return if PostgreSQL answers and has our tables. Raises DatabaseUnavailable."""
         self._rows("ready")
 
-    def _rows(self, query: str) -> list[postgres.Row]:
-        with closing(self._connect()) as session, postgres.transaction(session) as connection:
-            return connection.execute(_QUERIES[query]).fetchall()
+    def _facts(self) -> list[_Facts]:
+        floors = self._floors
+        self._floors = {}  # should this fail, the database may be another one the next time
+        known = {"campaigns": list(floors), "floors": list(floors.values())}
+        facts = [_Facts(*row) for row in self._rows("campaigns", known)]
+        self._floors = {fact.campaign_id: fact.dense_to for fact in facts}
+        return facts
 
-    def _lag_records(self) -> int | None:
+    def _rows(self, query: str, values: Mapping[str, object] | None = None) -> list[postgres.Row]:
+        with closing(self._connect()) as session, postgres.transaction(session) as connection:
+            return connection.execute(_QUERIES[query], values).fetchall()
+
+    def _lag_seen(self) -> Lag | None:
         try:
             return self._lag()
         except LogUnavailable:
@@ -157,10 +175,9 @@ def _gate(fact: _Facts, reply: object, run_id: str) -> GateView:
 
 
 def _overview(fact: _Facts, gate: GateView) -> CampaignOverview:
-    rows = fact.issued + fact.under_review + fact.cancelled
     last = gate.position_last if gate.state is GateState.OPEN else None
     if gate.state is GateState.NONE:
-        last = rows  # every position has its row
+        last = fact.rows  # every position has its row
     return CampaignOverview(
         campaign_id=fact.campaign_id,
         name=fact.name,
@@ -169,7 +186,7 @@ def _overview(fact: _Facts, gate: GateView) -> CampaignOverview:
         stock=fact.stock,
         # The gate may not have mirrored the newest limit yet: it never gives more than its own.
         stock_left=None if last is None else max(0, fact.position_limit - last),
-        under_way=None if last is None else max(0, last - rows),
+        under_way=None if last is None else max(0, last - fact.rows),
         issued=fact.issued,
         under_review=fact.under_review,
         cancelled=fact.cancelled,

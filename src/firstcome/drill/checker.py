@@ -146,9 +146,10 @@ class Checker:
         for (campaign_id, user), history in self._users.items():
             if not any(heard.is_promise or heard.is_in_doubt for heard in history):
                 continue
-            # "Ask again" says nothing about the place, and may be older than an earlier answer.
-            said = (h for h in reversed(history) if h.act == STATUS and h.code not in ASK_AGAIN)
-            last = next(said, None)
+            # "Ask again" says nothing about the place. Of two who ask at the same time the one that
+            # is answered later has heard what is newer.
+            said = [h for h in history if h.act == STATUS and h.code not in ASK_AGAIN]
+            last = max(said, key=lambda heard: heard.answered, default=None)
             if last is None or last.code not in FINAL:
                 yield f"{user} stands at {last.brief() if last else 'nothing'} in the end"
             elif (last.code == "ISSUED") != ((campaign_id, user) in self._places):

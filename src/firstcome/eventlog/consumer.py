@@ -21,6 +21,7 @@ from firstcome.errors import LogUnavailable
 from firstcome.eventlog import topics
 from firstcome.eventlog.issued import Headers
 from firstcome.logs import get_logger
+from firstcome.metrics import catalogue
 from firstcome.settings import KafkaSettings
 
 log = get_logger()
@@ -240,6 +241,7 @@ class Consumer:
         else:
             # A pause of an earlier time with us would have outlived their absence.
             consumer.resume(given)
+        catalogue.REBALANCES.add(1)
         log.info("partitions_assigned", partitions=sorted(number for _, number in _keys(given)))
 
     def _on_revoke(self, consumer: confluent_kafka.Consumer, taken: list[TopicPartition]) -> None:
@@ -249,10 +251,12 @@ class Consumer:
             self._commit(done, wait=True)
         finally:
             self._drop(consumer, taken)
+        catalogue.REBALANCES.add(1)
         log.info("partitions_revoked", partitions=sorted(number for _, number in keys))
 
     def _on_lost(self, consumer: confluent_kafka.Consumer, taken: list[TopicPartition]) -> None:
         self._drop(consumer, taken)
+        catalogue.REBALANCES.add(1)
         log.warning("partitions_lost", partitions=sorted(number for _, number in _keys(taken)))
 
     def _drop(self, consumer: confluent_kafka.Consumer, taken: list[TopicPartition]) -> None:

@@ -24,6 +24,7 @@ from firstcome import failpoints
 from firstcome.errors import LogUnavailable
 from firstcome.eventlog import topics
 from firstcome.logs import get_logger
+from firstcome.metrics import catalogue
 from firstcome.settings import IntakeSettings, KafkaSettings
 
 Report = Callable[[bool], None]  # True: the broker has the record
@@ -83,6 +84,7 @@ class Appender:
         self._topic = topics.issuance_requested(kafka)
         self._producer = self._new_producer()
         self._owed: dict[int, tuple[float, Report]] = {}  # sequence -> appended at, report
+        self._append_seconds = catalogue.APPEND.of()
         self._sequence = 0
         self._appended_at = 0.0
         self._polling = False
@@ -110,6 +112,7 @@ class Appender:
                 self._topic, value, headers=HEADERS, on_delivery=partial(self._reported, sequence)
             )
         except (BufferError, KafkaException) as error:
+            catalogue.APPEND_FAILURES.add(1, "refused")
             if is_fatal(error):
                 # Not at once: whoever appends is in the middle of a batch of his own.
                 asyncio.get_running_loop().call_soon(self._broken, self._producer, str(error))
@@ -164,7 +167,10 @@ class Appender:
 
     def _reported(self, sequence: int, error: KafkaError | None, _: Message) -> None:
         owed = self._owed.pop(sequence, None)
+        if owed is not None:
+            self._append_seconds.observe(monotonic() - owed[0])
         if error is not None:
+            catalogue.APPEND_FAILURES.add(1, "unknown")
             # librdkafka has tried for long, or knows that trying is no use.
             self._go_away(error.str())
         elif self.is_away and sequence > self._heartbeat_needed:
@@ -196,6 +202,7 @@ class Appender:
         Should there be none, the broker stays away.
         """
         owed, self._owed = self._owed, {}
+        catalogue.APPEND_FAILURES.add(len(owed), "unknown")
         for _, report in owed.values():
             _tell(report, delivered=False)
         self._renew_at = monotonic() + RENEW_SECONDS

@@ -23,6 +23,7 @@ from firstcome.gate import keys
 from firstcome.gate.batcher import Batcher
 from firstcome.gate.connection import GateConnection
 from firstcome.logs import get_logger
+from firstcome.metrics import catalogue
 from firstcome.model import Answer, CampaignId, UserId
 from firstcome.settings import IntakeSettings
 
@@ -48,10 +49,14 @@ class AskedStatus(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why the gate did not decide. `absent`: Redis knows no such campaign."""
+    """Why the gate did not decide. `absent`: Redis knows no such campaign.
+
+    `over`: no caller is admitted into this epoch any more; the next one is loaded from the rows.
+    """
 
     certain: bool  # nothing was done
     absent: bool = False
+    over: bool = False
 
 
 class Epoch(NamedTuple):
@@ -111,6 +116,8 @@ class Gate:
         self._settings = settings
         self._on_verdicts = on_verdicts
         self._entrances: dict[CampaignId, _Entrance] = {}
+        self._call_seconds = catalogue.GATE_CALL.of()
+        self._batch_claims = catalogue.GATE_BATCH.of()
 
     def admit(self, campaign_id: CampaignId, claim: AskedClaim) -> bool:
         """Queue one claim; its batch comes back through `on_verdicts`. False: the queue is full."""
@@ -187,6 +194,8 @@ class Gate:
         requested_at: float,
         reply: object,
     ) -> None:
+        self._call_seconds.observe(monotonic() - sent_at)
+        self._batch_claims.observe(len(batch))
         if not isinstance(reply, list):
             self._claims_failed(entrance, batch, _failure(reply), sent_at)
         elif reply and isinstance(reply[0], bytes):
@@ -207,6 +216,7 @@ class Gate:
         failure: Failure,
         sent_at: float = 0.0,
     ) -> None:
+        catalogue.GATE_FAILURES.add(len(batch))
         try:
             self._on_verdicts(Verdicts(entrance.campaign_id, 0, batch, [], failure, sent_at, 0.0))
         finally:
@@ -294,9 +304,9 @@ class Gate:
         if not isinstance(reply, list):
             self._remember(entrance, Failure(certain=True), SHUT_SECONDS)
         elif reply[0] is None:
-            self._remember(entrance, Failure(certain=True, absent=True), ABSENT_SECONDS)
+            self._remember(entrance, Failure(certain=True, absent=True, over=True), ABSENT_SECONDS)
         elif (number := self._valid(reply[0])) is None or reply[1] is None:
-            self._remember(entrance, Failure(certain=True), SHUT_SECONDS)
+            self._remember(entrance, Failure(certain=True, over=True), SHUT_SECONDS)
         else:
             campaign_id = entrance.campaign_id
             entrance.epoch = Epoch(

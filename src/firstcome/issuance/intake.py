@@ -24,6 +24,7 @@ from firstcome.issuance.compensation import Compensation
 from firstcome.issuance.release import Release
 from firstcome.issuance.reply import UNAVAILABLE, UNKNOWN, Reply, say
 from firstcome.logs import get_logger
+from firstcome.metrics import catalogue
 from firstcome.model import (
     SETTLED,
     Answer,
@@ -91,6 +92,7 @@ class Intake:
         self._compensation = compensation
         self._release = release
         self._directory = directory
+        self._appended = catalogue.APPENDED.of()
         self._owed: dict[int, _Owed] = {}  # in the order of their deadlines
         self._sequence = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -209,6 +211,7 @@ class Intake:
             log.warning("append_refused", claims=len(owed.replies), reason=str(error))
             self._spawn(self._compensate(owed))
             return
+        self._appended.value += len(owed.replies)
         failpoints.hit("after_append", lost=LogUnavailable("the report was lost"))
         if self._appender.is_away:
             # It went away while the claims were at the gate; they are on their way all the same.
@@ -273,6 +276,8 @@ class Intake:
                 await self._release.release(CampaignId(owed.event.campaign_id))
         except Exception:
             log.exception("compensation_broke")
+        catalogue.COMPENSATED.add(len(cancelled), "cancelled")
+        catalogue.COMPENSATED.add(len(owed.replies) - len(cancelled), "left")
         for position, reply in enumerate(owed.replies, owed.event.first_position):
             say(reply, UNAVAILABLE if position in cancelled else UNKNOWN)
 

@@ -22,8 +22,10 @@ from firstcome.issuance.batch import Batch, slices
 from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.settling import Settling
 from firstcome.issuance.sweeper import batch_of
+from firstcome.issuance.tally import Tally
 from firstcome.issuance.transaction import Recorded
 from firstcome.logs import get_logger
+from firstcome.metrics import catalogue
 from firstcome.model import Campaign, CampaignId, Engine
 from firstcome.settings import RecorderSettings
 
@@ -71,6 +73,7 @@ class QueueRecording:
         self._recorder = recorder
         self._settling = settling
         self._member = member
+        self._tally = Tally(Engine.QUEUE)
         self._session: GateSession | None = None
         self._connection: postgres.Connection | None = None
         self._groups: dict[CampaignId, JournalGroup] = {}
@@ -104,6 +107,7 @@ class QueueRecording:
             return Recorded()
         except RecordingStopped as error:
             self._pause = self._settings.retry_pause_seconds_max
+            catalogue.HELD.add(1, "recording_stopped")
             log.error("recording_stopped", again_in_seconds=self._pause, reason=str(error))
             return Recorded()
         self._pause = 0.0
@@ -130,6 +134,7 @@ class QueueRecording:
             if is_due:
                 entries += group.read_abandoned(ABANDONED_SECONDS, self._settings.poll_records_max)
             if entries:
+                self._tally.read(len(entries))
                 epoch = self._epochs[campaign_id]
                 batches = [batch_of(campaign_id, epoch, entry) for entry in entries]
                 taken.append(_Taken(group, entries, batches))
@@ -159,7 +164,9 @@ class QueueRecording:
         recorded = Recorded()
         batches = [batch for taken in self._held for batch in taken.batches]
         for run in slices(batches, self._settings.transaction_rows_max):
-            recorded.merge(self._recorder.record(run))
+            with self._tally.transaction(run) as done:
+                done.merge(self._recorder.record(run))
+            recorded.merge(done)
         held, self._held = self._held, []
         self._settling.settle(recorded.settled)
         for taken in held:
@@ -167,6 +174,7 @@ class QueueRecording:
         return recorded
 
     def _wait_longer(self, event: str, error: Exception) -> None:
+        catalogue.HELD.add(1, event)
         longest = self._settings.retry_pause_seconds_max
         self._pause = min(max(RETRY_PAUSE_SECONDS, self._pause * 2), longest)
         log.error(

@@ -21,6 +21,7 @@ from typing import NamedTuple
 from firstcome import postgres
 from firstcome.gate.register import Register
 from firstcome.logs import get_logger
+from firstcome.metrics import catalogue
 from firstcome.model import Campaign, CampaignId
 
 log = get_logger()
@@ -126,6 +127,13 @@ class Reconciliation:
             else:
                 self._sound[campaign_id] = due[campaign_id]
             self._tell(campaign_id, drift)
+        catalogue.DRIFT.replace(
+            {
+                (str(campaign_id), kind): count
+                for campaign_id, drift in self.drifts.items()
+                for kind, count in drift._asdict().items()
+            }
+        )
 
     def _tell(self, campaign_id: CampaignId, drift: Drift) -> None:
         if any(drift):

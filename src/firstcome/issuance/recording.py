@@ -19,8 +19,11 @@ from firstcome.eventlog.consumer import Consumer, Partition, Polled
 from firstcome.issuance.batch import Batch, slices
 from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.settled import Settled
+from firstcome.issuance.tally import Tally
 from firstcome.issuance.transaction import Recorded
 from firstcome.logs import get_logger
+from firstcome.metrics import catalogue
+from firstcome.model import Engine
 from firstcome.settings import KafkaSettings, RecorderSettings
 
 log = get_logger()
@@ -44,6 +47,7 @@ class Recording:
         self._settings = settings
         self._recorder = recorder
         self._settle = settle
+        self._tally = Tally(Engine.KAFKA)
         self._clock = clock
         self._consumer = Consumer(kafka, self._forget)
         self._held: list[Polled] = []
@@ -86,6 +90,7 @@ class Recording:
             self._consumer.resume()
             timeout = self._settings.poll_timeout_ms / 1000
             self._held = self._consumer.poll(self._settings.poll_records_max, timeout)
+            self._tally.read(len(self._held))
         is_idle = not self._held
         recorded = self._record_held()
         self._commit_when_due(is_idle)
@@ -105,7 +110,9 @@ class Recording:
             failpoints.hit("after_poll", lost=DatabaseUnavailable("the session broke"))
             batches = self._decoded()
             for run in slices(batches, self._settings.transaction_rows_max):
-                recorded.merge(self._recorder.record(run))
+                with self._tally.transaction(run) as done:
+                    done.merge(self._recorder.record(run))
+                recorded.merge(done)
         except DatabaseUnavailable as error:
             self._hold("database_away", str(error), self._next_pause())
         except RecordingStopped as error:
@@ -137,6 +144,7 @@ class Recording:
         self._consumer.pause()
         self._pause = pause
         self._try_again_at = self._clock() + pause
+        catalogue.HELD.add(1, event)
         log.error(event, records_held=len(self._held), again_in_seconds=pause, reason=reason)
 
     def _next_pause(self) -> float:

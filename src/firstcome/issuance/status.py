@@ -4,7 +4,9 @@ Path: api.express -> [issuance.status] -> gate, or postgres
 
 REQUESTED here only means "under way"; the promise is the answer to the claim.
 While the gate is shut, a row is proof of a place, but its absence proves nothing:
-the answer is then "temporarily unavailable", never "not requested".
+the answer is then "temporarily unavailable", never "not requested". While Redis is
+only silent, a young row is not told either: the gate that comes back may not know it
+yet, and a status never moves backwards (law L7).
 """
 
 import asyncio
@@ -64,7 +66,7 @@ class StatusReader:
         value: int | Failure,
     ) -> None:
         if isinstance(value, Failure):
-            self._ask_database(campaign_id, user_id, reply)
+            self._ask_database(campaign_id, user_id, reply, gate_returns=not value.over)
             return
         if value == 0:
             reply(NOT_REQUESTED)
@@ -82,19 +84,25 @@ class StatusReader:
         else:
             reply(Standing(status, position))
 
-    def _ask_database(self, campaign_id: CampaignId, user_id: UserId, reply: Reply) -> None:
+    def _ask_database(
+        self, campaign_id: CampaignId, user_id: UserId, reply: Reply, *, gate_returns: bool
+    ) -> None:
         if len(self._tasks) >= DATABASE_READS_MAX:
             reply(UNAVAILABLE)
             return
         task = asyncio.get_running_loop().create_task(
-            self._read_database(campaign_id, user_id, reply)
+            self._read_database(campaign_id, user_id, reply, gate_returns)
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _read_database(self, campaign_id: CampaignId, user_id: UserId, reply: Reply) -> None:
+    async def _read_database(
+        self, campaign_id: CampaignId, user_id: UserId, reply: Reply, gate_returns: bool
+    ) -> None:
         try:
-            standing = await self._directory.standing(campaign_id, user_id)
+            standing = await self._directory.standing(
+                campaign_id, user_id, gate_returns=gate_returns
+            )
         except Exception:
             standing = UNAVAILABLE
         reply(standing)

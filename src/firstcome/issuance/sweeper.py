@@ -12,7 +12,7 @@ Every act is idempotent, so several sweepers may run.
 from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Event
-from time import monotonic
+from time import monotonic, time
 from typing import NamedTuple, Protocol
 
 from firstcome import failpoints, postgres
@@ -28,6 +28,7 @@ from firstcome.issuance.reconciliation import Reconciliation
 from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.transaction import Recorded
 from firstcome.logs import get_logger
+from firstcome.metrics import catalogue
 from firstcome.model import Campaign, CampaignId, Engine
 from firstcome.settings import Settings
 
@@ -106,6 +107,7 @@ class Sweeper:
             return self._run_once()
         except (GateUnavailable, DatabaseUnavailable, LogUnavailable) as error:
             self.close()
+            catalogue.INTERRUPTED.add(1)
             log.warning("sweep_interrupted", reason=str(error))
         except RecordingStopped as error:
             log.error("rebuild_stopped", reason=str(error))
@@ -140,7 +142,14 @@ class Sweeper:
             self.reconciliation.run_once(connection, healthy, gates)
         # Last: it may wait for long, or fail again and again; healthy gates must not feel that.
         rebuilt = self._rebuild(stale) if stale else 0
-        return Swept(mirrored, trimmed, recorded, rebuilt)
+        return self._told(Swept(mirrored, trimmed, recorded, rebuilt))
+
+    def _told(self, swept: Swept) -> Swept:
+        catalogue.SWEPT_AT.set(time())
+        catalogue.MIRRORED.add(swept.mirrored)
+        catalogue.SWEPT.add(swept.recorded)
+        catalogue.REBUILT.add(swept.rebuilt)
+        return swept
 
     def _links(self) -> tuple[postgres.Connection, GateSession]:
         if self._connection is None or self._connection.closed:

@@ -22,6 +22,7 @@ from firstcome.local.process import Life, Spec
 from firstcome.local.shape import Shape
 
 Document = dict[str, dict[str, Any]]
+METRICS_PORT = "FIRSTCOME_METRICS__PORT"
 
 # A user's own values of these are not passed on.
 STACKS_OWN = {
@@ -30,6 +31,7 @@ STACKS_OWN = {
     links.BOOTSTRAP,
     "FIRSTCOME_API__PORT",
     "FIRSTCOME_CONSOLE__PORT",
+    METRICS_PORT,
     "FIRSTCOME_RELAY__MODE",  # that of the shape: which processes run depends on it
 }
 # Longer than api.drain_timeout_seconds.
@@ -97,21 +99,8 @@ class Blueprint:
 
     def processes(self, listener: socket.socket) -> list[Spec]:
         """Return firstcome's own processes; the api processes share the listening socket."""
-        serve = ["serve", "api", "--fd", str(listener.fileno())]
-        inherited = (listener.fileno(),)
-        specs = [self._own("sweeper-1", "sweeper", ["serve", "sweeper"])]
-        specs += [
-            self._own(f"recorder-{number}", "recorder", ["serve", "recorder"])
-            for number in range(1, self.shape.recorders + 1)
-        ]
-        specs += [
-            self._own(f"api-{number}", "api", serve, inherited=inherited)
-            for number in range(1, self.shape.api + 1)
-        ]
-        specs.append(self._own("relay-1", "relay", ["serve", "relay"]))
-        if self.shape.connects:
-            specs.append(self._connect())
-        return [*specs, self._own("console-1", "console", ["serve", "console"])]
+        specs = [self._serving(name, listener.fileno()) for name in self.shape.own_processes()]
+        return [*specs, self._connect()] if self.shape.connects else specs
 
     def listener(self) -> socket.socket:
         """Return the socket that api processes accept from; it outlives each of them."""
@@ -137,12 +126,24 @@ class Blueprint:
             fault=lambda life: connect.fault(port),
         )
 
+    def _serving(self, name: str, listener: int) -> Spec:
+        role = name.partition("-")[0]
+        port = self.identity.ports[metrics_port(name)]
+        spec = self._own(name, role, ["serve", role])
+        if role == "api":
+            command = [*spec.command, "--fd", str(listener)]
+            spec = replace(spec, command=command, inherited=(listener,))
+        return replace(
+            spec,
+            environment={**spec.environment, METRICS_PORT: str(port)},
+            metrics_url=f"http://127.0.0.1:{port}/metrics",
+        )
+
     def _own(
         self,
         name: str,
         role: str,
         arguments: list[str],
-        inherited: tuple[int, ...] = (),
         once: bool = False,
     ) -> Spec:
         return Spec(
@@ -153,7 +154,6 @@ class Blueprint:
             is_ready=says_ready,
             stop_signal=signal.SIGTERM,
             stop_seconds=DRAIN_SECONDS,
-            inherited=inherited,
             once=once,
         )
 
@@ -211,7 +211,13 @@ class Blueprint:
 
 def port_names(shape: Shape) -> list[str]:
     """Return the names of the ports that a shape needs beyond those of every stack."""
-    return [*links.port_names(shape.links), *(["connect"] if shape.connects else [])]
+    names = [*links.port_names(shape.links), *map(metrics_port, shape.own_processes())]
+    return [*names, "connect"] if shape.connects else names
+
+
+def metrics_port(process: str) -> str:
+    """Return the name of the port on which a process tells its metrics."""
+    return f"{process}-metrics"
 
 
 def kafka_servers(shape: Shape) -> str | None:

@@ -50,6 +50,7 @@ class Spec:
     inherited: tuple[int, ...] = ()
     user: str = ""
     once: bool = False
+    metrics_url: str | None = None  # where it tells what it does, for Prometheus
 
 
 def pause_seconds(quick_deaths: int) -> float:

@@ -27,6 +27,14 @@ class Shape:
         """Whether Kafka Connect runs beside our own processes."""
         return self.relay == "debezium" and not self.engines_only
 
+    def own_processes(self) -> list[str]:
+        """Return the names of firstcome's own processes, in the order in which they start."""
+        if self.engines_only:
+            return []
+        recorders = [f"recorder-{number}" for number in range(1, self.recorders + 1)]
+        apis = [f"api-{number}" for number in range(1, self.api + 1)]
+        return ["sweeper-1", *recorders, *apis, "relay-1", "console-1"]
+
     def to_json(self) -> str:
         """Return it for a command line."""
         return json.dumps(asdict(self))

@@ -106,6 +106,7 @@ class Supervisor:
                     "pid": process.pid,
                     "state": process.state,
                     "restarts": process.restarts,
+                    "metrics_url": process.spec.metrics_url,
                 }
                 for process in self._processes
                 if not process.spec.once or process.state != "stopped"

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, LiteralString, TypeVar
+from typing import Any, LiteralString, NamedTuple, TypeVar
 
 import psycopg
 import psycopg_pool
@@ -50,6 +50,21 @@ def _leave(task: "asyncio.Task[Any]") -> None:
     task.cancel()
 
 
+class PoolState(NamedTuple):
+    """A pool's sessions, and who waits for one."""
+
+    open: int
+    idle: int
+    waiting: int
+
+
+def _state(pool: "psycopg_pool.AsyncConnectionPool[Any]") -> PoolState:
+    stats = pool.get_stats()
+    return PoolState(
+        stats.get("pool_size", 0), stats.get("pool_available", 0), stats.get("requests_waiting", 0)
+    )
+
+
 class AsyncPool:
     """A few sessions for an asyncio process, opened when first used."""
 
@@ -77,6 +92,11 @@ class AsyncPool:
                 await self._pool.open(wait=False)
             async with self._pool.connection() as connection:
                 yield connection
+
+    @property
+    def state(self) -> PoolState:
+        """How many sessions there are, and who waits."""
+        return _state(self._pool)
 
     async def close(self) -> None:
         """Close every session; the pool cannot be used afterwards."""
@@ -118,6 +138,11 @@ class Statements:
         async with self._pool.connection() as connection:
             found = await connection.execute(statement, values)
             return await found.fetchone()
+
+    @property
+    def state(self) -> PoolState:
+        """How many sessions there are, and who waits."""
+        return _state(self._pool)
 
     async def close(self) -> None:
         """Close every session; it cannot be used afterwards."""

@@ -17,6 +17,7 @@ from firstcome.errors import DatabaseUnavailable, LogUnavailable
 from firstcome.eventlog.consumer import Consumer, Polled
 from firstcome.eventlog.issued import event_id
 from firstcome.logs import get_logger
+from firstcome.metrics import catalogue
 from firstcome.relay.look import FORGET_SECONDS
 from firstcome.relay.outbox import Outbox, ranges_of
 from firstcome.relay.pause import Pause
@@ -91,6 +92,7 @@ class Confirmer:
                 self._settle(connection)
                 failpoints.hit("before_note", lost=DatabaseUnavailable("the reply was lost"))
             failpoints.hit("after_note", lost=DatabaseUnavailable("the commit's reply was lost"))
+        catalogue.PUBLISHED.add(len(seen))
         consumer.done(polled)
         consumer.commit()
         self._forget(connection)
@@ -148,6 +150,7 @@ class Confirmer:
         return self._consumer
 
     def _wait_longer(self, stop: Event, error: Exception) -> None:
+        catalogue.RELAY_INTERRUPTED.add(1, "engine_away")
         self.close()
         pause = self._pause.longer()
         log.warning("relay_interrupted", again_in_seconds=pause, reason=str(error))

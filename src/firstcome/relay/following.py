@@ -17,6 +17,7 @@ from firstcome import failpoints, postgres
 from firstcome.errors import DatabaseUnavailable, LogUnavailable, SlotUnusable
 from firstcome.eventlog.emitter import Emitter, Handed
 from firstcome.eventlog.issued import CouponIssued
+from firstcome.metrics import catalogue
 from firstcome.relay.outbox import Outbox, OutboxRow, Range
 from firstcome.relay.told import Told
 from firstcome.settings import RelaySettings
@@ -168,6 +169,7 @@ class Following:
         while self._on_the_way and not self._on_the_way[0].handed.owed:
             reading = self._on_the_way.popleft()
             if reading.events:
+                catalogue.PUBLISHED.add(reading.events)
                 failpoints.hit("after_emit", lost=LogUnavailable("the reports were lost"))
             self._done += reading.rows
             self._done_end = max(self._done_end, reading.end)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from firstcome import failpoints, postgres
 from firstcome.errors import DatabaseUnavailable, LogUnavailable
 from firstcome.eventlog.emitter import Emitter
+from firstcome.metrics import catalogue
 from firstcome.relay.outbox import ROWS_MAX, Outbox, OutboxRow
 from firstcome.settings import RelaySettings
 
@@ -59,6 +60,7 @@ class Look:
             if rows:
                 self._publish(connection, rows)
         if rows:
+            catalogue.PUBLISHED.add(sum(row.events for row in rows))
             failpoints.hit("after_note", lost=DatabaseUnavailable("the commit's reply was lost"))
         self.forget()
         events = sum(row.events for row in rows)

@@ -14,6 +14,7 @@ from firstcome import postgres
 from firstcome.errors import DatabaseUnavailable, LogUnavailable
 from firstcome.eventlog.emitter import Emitter
 from firstcome.logs import get_logger
+from firstcome.metrics import catalogue
 from firstcome.relay.look import Look
 from firstcome.relay.outbox import CHANNEL
 from firstcome.relay.pause import Pause
@@ -90,6 +91,7 @@ class PollingRelay:
         stop.wait(max(0.0, began + self._settings.interval_seconds - time.monotonic()))
 
     def _wait_longer(self, stop: Event, error: Exception) -> None:
+        catalogue.RELAY_INTERRUPTED.add(1, "engine_away")
         self.close()
         pause = self._pause.longer()
         log.warning("relay_interrupted", again_in_seconds=pause, reason=str(error))

@@ -16,6 +16,7 @@ from firstcome import postgres
 from firstcome.errors import DatabaseUnavailable, LogUnavailable, SlotUnusable
 from firstcome.eventlog.emitter import Emitter
 from firstcome.logs import get_logger
+from firstcome.metrics import catalogue
 from firstcome.relay import slot as slots
 from firstcome.relay.following import Following
 from firstcome.relay.look import FORGET_SECONDS, Look
@@ -174,7 +175,9 @@ class WalRelay:
     def _wait_longer(self, stop: Event, error: Exception) -> None:
         self.close()
         pause = self._pause.longer()
-        if isinstance(error, SlotUnusable):
+        unusable = isinstance(error, SlotUnusable)
+        catalogue.RELAY_INTERRUPTED.add(1, "slot_unusable" if unusable else "engine_away")
+        if unusable:
             log.error("relay_slot_unusable", again_in_seconds=pause, reason=str(error))
         else:
             log.warning("relay_interrupted", again_in_seconds=pause, reason=str(error))

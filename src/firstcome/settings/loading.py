@@ -29,6 +29,7 @@ from firstcome.settings.sections import (
     KafkaSettings,
     LawSettings,
     LogSettings,
+    MetricsSettings,
     PostgresSettings,
     RebuildSettings,
     RecorderSettings,
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
     laws: LawSettings = LawSettings()
     failpoints: FailpointSettings = FailpointSettings()
     logs: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @model_validator(mode="after")
     def _related_times(self) -> "Settings":

@@ -341,6 +341,17 @@ class FailpointSettings(Section):
     )
 
 
+class MetricsSettings(Section):
+    """What a process tells of itself, for Prometheus: see docs/metrics.md."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port | None = Field(
+        None,
+        description="Port to listen on, for each process its own; 0 takes a free one and logs it; "
+        "unset: nothing is told.",
+    )
+
+
 class LogSettings(Section):
     """Log lines."""
 

@@ -86,8 +86,10 @@ FROM campaigns
 ORDER BY held.recorded_at DESC, campaigns.campaign_id DESC
 
 -- name: standing
--- The live row of a user in a campaign; no row when the campaign does not exist.
-SELECT campaigns.engine, campaigns.state, held.position, held.status
+-- The live row of a user in a campaign, and whether its gate has known it for long; no row when the
+-- campaign does not exist.
+SELECT campaigns.engine, campaigns.state, held.position, held.status,
+    held.recorded_at < now() - make_interval(secs => %(settled_seconds)s)
 FROM campaigns
     LEFT JOIN issuances AS held
         ON held.campaign_id = campaigns.campaign_id AND held.user_id = %(user_id)s

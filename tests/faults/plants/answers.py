@@ -85,7 +85,7 @@ PLANTS = (
         (
             Edit(
                 RECORDING,
-                "                recorded.merge(self._recorder.record(run))\n",
+                "                with self._tally.transaction(run) as done:\n",
                 """                planted()
                 early = Settled()
                 for batch in run:
@@ -93,7 +93,7 @@ PLANTS = (
                     whole = (event.first_position, batch.last_position, 1)
                     early.add(event.campaign_id, event.epoch, [whole])
                 self._settle(early)
-                recorded.merge(self._recorder.record(run))
+                with self._tally.transaction(run) as done:
 """,
             ),
         ),
