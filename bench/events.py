@@ -1,13 +1,14 @@
 """What events cost and how soon they are told, for each relay; written to docs/reports/.
 
     python bench/events.py [--relays polling,wal,debezium] [--rate 2000] [--seconds 20]
-        [--backlog 500000] [--rounds 3]
+        [--backlog 500000] [--rounds 3] [--full-rate 8000]
 
 Each relay has a fresh stack. Delay: from the commit that made the coupon a row, by PostgreSQL, to
 the moment at which the broker appended its event, by the broker; both by this machine's clock, in
 whole milliseconds. Catching up: the publishers stand still, coupons are written as a recorder
 writes them, then they go on; until the outbox is empty. The outbox's cost: a recorder's
-transaction with and without its row of the outbox, in turn; CPU of client and session.
+transaction with and without its row of the outbox, in turn; CPU of client and session. Standing
+still: the same drop with the publishers at work and standing still, in turn.
 Exit code 1 when an event is missing or a goal is not met.
 """
 
@@ -33,6 +34,7 @@ from confluent_kafka.admin import (
     ConfigResource,
     ResourceType,
 )
+from standstill import Standstill, standstill
 
 from firstcome import postgres
 from firstcome.bench.environment import engines, machine
@@ -54,6 +56,7 @@ WARM_UP = ("--rate", "2000", "--seconds", "10")
 ROWS_OF_A_TRANSACTION = 1000
 CLAIMS_OF_A_RECORD = 60
 PATIENCE_SECONDS = 300.0
+FULL_SECONDS = 6.0
 
 
 class Found(NamedTuple):
@@ -67,6 +70,7 @@ class Found(NamedTuple):
     caught_up: int
     caught_up_seconds: float
     us_by_role: dict[str, float]  # CPU of the drop, per coupon
+    standstill: Standstill
 
     @property
     def caught_up_per_second(self) -> float:
@@ -81,6 +85,7 @@ class Found(NamedTuple):
             said.append(f"{self.relay}: p95 of {self.delay_ms[1]:.0f} ms, not {goal:g} ms")
         if self.caught_up_per_second < CATCH_UP_PER_SECOND.get(self.relay, 0):
             said.append(f"{self.relay}: catches up by {self.caught_up_per_second:,.0f} a second")
+        said += [f"{self.relay}: {each}" for each in self.standstill.failures()]
         return said
 
 
@@ -109,6 +114,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--backlog", type=int, default=500_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--full-rate", type=int, default=8000)
     parser.add_argument("--folder", type=Path, default=ROOT / "docs" / "reports")
     return parser.parse_args()
 
@@ -136,6 +142,10 @@ def _measured(relay: str, options: argparse.Namespace) -> Found:
         _say(f"{relay}: {len(delays)} delays; catching up with {options.backlog:,}")
         seconds = _caught_up(stack, settings, PUBLISHERS[relay], options.backlog)
         (check,) = stack.said("events", "check", str(campaign_id))["campaigns"]
+        _say(f"{relay}: drops with and without it")
+        still = standstill(
+            stack, PUBLISHERS[relay], options.full_rate, FULL_SECONDS, options.rounds
+        )
         return Found(
             relay,
             len(appended),
@@ -145,6 +155,7 @@ def _measured(relay: str, options: argparse.Namespace) -> Found:
             options.backlog,
             seconds,
             {role: each["us_per_issuance"] for role, each in report["cpu"].items()},
+            still,
         )
 
 
@@ -360,6 +371,13 @@ def page(
         f"The outbox is **{share:.1%}** of a recorder's CPU (client and session): "
         f"{median(with_outbox):.2f} us a row with it ({_spread(with_outbox)}), "
         f"{median(without):.2f} us without ({_spread(without)}).",
+        "",
+        f"A drop of {options.full_rate:,} claims a second while the publishers work and while they "
+        "stand still, in turn; CPU without theirs; median (least to most).",
+    ]
+    for each in found:
+        lines += ["", f"{each.relay}:", "", *each.standstill.lines()]
+    lines += [
         "",
         "Every goal was met." if not failures else "Not met: " + "; ".join(failures) + ".",
     ]
