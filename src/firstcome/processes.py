@@ -276,6 +276,7 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
     from firstcome.api.auth import Authenticator
     from firstcome.api.parts import ApiParts
     from firstcome.api.server import server
+    from firstcome.api.tally import follow
 
     pool = postgres.AsyncPool(settings.postgres)
     directory = CampaignDirectory(pool, settings.postgres.answer_timeout_seconds)
@@ -310,7 +311,7 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
         ready=partial(_missing, connection, appender),
         settings=settings,
     )
-    _follow_api(connection, appender, {"shared": pool, "direct": sessions})
+    follow(connection, appender, watcher, {"shared": pool, "direct": sessions})
     connection.start()
     appender.start()
     await authenticator.start()
@@ -329,24 +330,6 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
     await pool.close()
     await sessions.close()
     log.info("stopped", reports_never_came=lost)
-
-
-def _follow_api(
-    connection: GateConnection,
-    appender: Appender,
-    pools: dict[str, postgres.AsyncPool | postgres.Statements],
-) -> None:
-    """Let what is told of this process be looked up when somebody asks."""
-    catalogue.GATE_CONNECTED.follow(lambda: connection.run_id is not None)
-    catalogue.BROKER_AWAY.follow(lambda: appender.is_away)
-    for name, pool in pools.items():
-        _follow_pool(name, pool)
-
-
-def _follow_pool(name: str, pool: postgres.AsyncPool | postgres.Statements) -> None:
-    catalogue.POOL.follow(lambda: pool.state.open - pool.state.idle, name, "used")
-    catalogue.POOL.follow(lambda: pool.state.idle, name, "idle")
-    catalogue.POOL_WAITING.follow(lambda: pool.state.waiting, name)
 
 
 async def _missing(connection: GateConnection, appender: Appender) -> str | None:

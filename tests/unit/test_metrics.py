@@ -9,10 +9,12 @@ from prometheus_client.openmetrics.exposition import generate_latest as open_met
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from firstcome.api import tally
 from firstcome.errors import InvalidSettings
 from firstcome.metrics import catalogue, endpoint
 from firstcome.metrics.endpoint import expose, registry_of
 from firstcome.metrics.instruments import Counter, Gauge, Histogram, Metric
+from firstcome.model import Outcome
 from firstcome.settings import MetricsSettings
 
 pytestmark = pytest.mark.unit
@@ -120,3 +122,11 @@ def test_the_port_answers_and_one_that_is_taken_is_named() -> None:
     assert "process_resident_memory_bytes" in text
     with pytest.raises(InvalidSettings, match="FIRSTCOME_METRICS__PORT"):
         expose(MetricsSettings(port=port), "recorder")
+
+
+def test_claims_wait_until_they_are_answered() -> None:
+    before = tally.waiting()
+    since = [tally.begun() for _ in range(3)]
+    tally.answered(Outcome.REQUESTED, since[0])
+    tally.answered(Outcome.OUT_OF_STOCK, since[1])
+    assert tally.waiting() - before == 1

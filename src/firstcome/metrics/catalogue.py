@@ -39,6 +39,12 @@ CLAIM = Histogram(
     by=(API,),
     bounds=SECONDS,
 )
+WAITING = Gauge(
+    "firstcome_claims_waiting", "Claims that wait for their answer in this process.", by=(API,)
+)
+LONG_POLLS = Gauge(
+    "firstcome_status_waiting", "Status reads that wait for a claim's end.", by=(API,)
+)
 LOOKS = Counter("firstcome_status_reads_total", "Status reads that were answered.", by=(API,))
 REFUSALS = Counter(
     "firstcome_requests_refused_total",
