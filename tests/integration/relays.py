@@ -110,7 +110,7 @@ def tell(settings: Settings, *ranges: Range) -> None:
     emitter, until = Emitter(settings.kafka), time.monotonic() + 10
     with postgres.connect(settings.postgres) as connection:
         emitter.hand_over(Outbox(settings.relay).events(connection, ranges), until)
-    emitter.settle(until)
+    emitter.flush(until)
     emitter.close()
 
 

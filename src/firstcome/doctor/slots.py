@@ -1,8 +1,8 @@
 """PostgreSQL's replication slots, where a relay follows the write-ahead log or once has.
 
-A slot that nobody reads keeps the log until the disk is full or the slot is lost. Neither loses a
-coupon, and the outbox still lists every event; but the first stops the server, and the second the
-relay.
+A slot that nobody reads keeps the write-ahead log until the disk is full or the slot is lost.
+Neither loses a coupon, and the outbox still lists every event; but the first stops the server, and
+the second the relay.
 """
 
 from collections.abc import Iterator
@@ -56,7 +56,8 @@ def _bound(server: Server) -> Finding:
     return warning(
         subject,
         "no bound",
-        "the log that a slot keeps while its relay is away can fill the disk, and PostgreSQL stops",
+        "the write-ahead log that a slot keeps while its relay is away can fill the disk, and then "
+        "PostgreSQL stops",
         "set max_slot_wal_keep_size to what the disk can spare",
     )
 
@@ -71,7 +72,7 @@ def _slot(status: SlotStatus, server: Server) -> Finding:
             slots.advice(status),
         )
     kept = status.retained_bytes or 0
-    seen = f"{status.state}, keeps {_mib(kept)} of the log"
+    seen = f"{status.state}, keeps {_mib(kept)} of the write-ahead log"
     if server.keep_bytes > 0 and kept > KEPT_SHARE_MAX * server.keep_bytes:
         return warning(
             subject,
@@ -80,7 +81,7 @@ def _slot(status: SlotStatus, server: Server) -> Finding:
             "see why the relay is behind: `firstcome logs relay`",
         )
     if status.state is State.READY:
-        meaning = "events wait in the outbox, and the log is kept for them"
+        meaning = "events wait in the outbox, and the write-ahead log is kept for them"
         reader = "`firstcome serve relay`" if status.mode == "wal" else "Debezium"
         return warning(subject, f"{seen}; nobody reads it", meaning, f"start {reader}")
     return ok(subject, seen)
@@ -92,7 +93,8 @@ def _left_over(status: SlotStatus) -> Finding:
         return ok(subject, f"{status.state}, and relay.mode needs none")
     return warning(
         subject,
-        f"keeps {_mib(status.retained_bytes or 0)} of the log, and relay.mode does not need it",
+        f"keeps {_mib(status.retained_bytes or 0)} of the write-ahead log, and relay.mode does not "
+        "need it",
         "it keeps all that is written from now on, until it is lost",
         f"run `firstcome relay drop --mode {status.mode}`",
     )

@@ -95,7 +95,7 @@ class Emitter:
                 self._check(until)
         return handed
 
-    def settle(self, until: float) -> None:
+    def flush(self, until: float) -> None:
         """Return when the brokers have everything handed over. Raises LogUnavailable."""
         if self._producer is not None and self._tally.owed:
             try:

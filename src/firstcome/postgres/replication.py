@@ -1,9 +1,9 @@
 """A replication session: what the write-ahead log brings, and how far it is done with.
 
 psycopg has no interface of its own for this; its `pq` layer is libpq as it is, and libpq can. The
-server keeps the log from the position that was confirmed last, and sends from there after every
-new start. It ends a session that says nothing for SILENCE_SECONDS, so that a reader that stands
-still is rid of its slot.
+server keeps the write-ahead log from the position that was confirmed last, and sends from there
+after every new start. It ends a session that says nothing for SILENCE_SECONDS, so that a reader
+that stands still is rid of its slot.
 """
 
 import select
@@ -43,7 +43,7 @@ class ReplicationStream:
     ) -> None:
         """Begin to read a slot. The error of one that somebody else reads has sqlstate 55006."""
         self._silence_seconds = silence_seconds
-        self.seen = 0  # the server has sent everything up to this position of the log
+        self.seen = 0  # the server has sent everything up to this position of the write-ahead log
         self._confirmed = 0
         self._answer_at = 0.0
         self._heard_at = self._told_at = time.monotonic()
@@ -86,7 +86,7 @@ class ReplicationStream:
             select.select([self._connection.socket], [], [], max(0.0, seconds))
 
     def confirm(self, position: int) -> None:
-        """Let the server forget the log up to a position; it hears of it at once."""
+        """Let the server forget the write-ahead log up to a position; it hears of it at once."""
         if position > self._confirmed:
             self._confirmed = position
             self._tell()
@@ -125,7 +125,7 @@ class ReplicationStream:
         until = time.monotonic() + START_SECONDS
         while connection.is_busy():
             if time.monotonic() >= until:
-                raise DatabaseUnavailable("PostgreSQL did not begin to send its log in time")
+                raise DatabaseUnavailable("PostgreSQL did not begin to send in time")
             select.select([connection.socket], [], [], 0.1)
             connection.consume_input()
         result = connection.get_result()
@@ -168,17 +168,17 @@ class ReplicationStream:
 def _error(result: "pq.abc.PGresult | None") -> DatabaseUnavailable:
     """Return why there is no stream; whatever it is, a look at the slot says more."""
     if result is None or result.status != pq.ExecStatus.FATAL_ERROR:
-        return DatabaseUnavailable("PostgreSQL ended the stream of its log")
+        return DatabaseUnavailable("PostgreSQL ended the stream of its write-ahead log")
     error = error_from_result(result)
     said = str(error).strip()
     return DatabaseUnavailable(
-        f"PostgreSQL ended the stream of its log ({error.sqlstate}): {said}",
+        f"PostgreSQL ended the stream of its write-ahead log ({error.sqlstate}): {said}",
         sqlstate=error.sqlstate,
     )
 
 
 def _address(settings: PostgresSettings, name: str, silence_seconds: float) -> str:
-    """Return the address of a session that sends the log, without the timeouts of transactions.
+    """Return the address of a replication session: one without the timeouts of transactions.
 
     A large one is sent as fast as it is read, and decoding is a transaction to the server.
     """

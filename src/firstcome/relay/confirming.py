@@ -89,7 +89,7 @@ class Confirmer:
         if self._rounds:
             with postgres.transaction(connection):
                 self._outbox.note(connection, ranges_of(seen))
-                self._settle(connection)
+                self._end_complete(connection)
                 failpoints.hit("before_note", lost=DatabaseUnavailable("the reply was lost"))
             failpoints.hit("after_note", lost=DatabaseUnavailable("the commit's reply was lost"))
         catalogue.PUBLISHED.add(len(seen))
@@ -107,7 +107,7 @@ class Confirmer:
                 open_one.close()
         self._consumer = self._connection = None
 
-    def _settle(self, connection: postgres.Connection) -> None:
+    def _end_complete(self, connection: postgres.Connection) -> None:
         for _ in range(PAGES_MAX):
             page = self._outbox.end_page(connection, self._after)
             self._after = page.last or 0

@@ -4,8 +4,9 @@ Beside the path: write-ahead log -> [relay.following] -> eventlog.emitter -> top
 
 Three steps, each for many transactions at once, none waiting for the other: events go to the
 producer as they come; transactions whose events are all acknowledged end their rows of the outbox;
-then, and not before, the server may forget the log up to there. A life of it ends with the first
-error: the next one begins at the last position confirmed, and repeats what was on its way.
+then, and not before, the server may forget the write-ahead log up to there. A life of it ends with
+the first error: the next one begins at the last position confirmed, and repeats what was on its
+way.
 """
 
 import time
@@ -23,7 +24,7 @@ from firstcome.relay.told import Told
 from firstcome.settings import RelaySettings
 
 MESSAGES_MAX = 2000  # of one reading: rows, and what is said around them
-SETTLE_SECONDS = 0.05  # so often rows of the outbox end and the log is confirmed; many rows sooner
+END_SECONDS = 0.05  # so often rows of the outbox end, and then are confirmed; many rows sooner
 ROWS_MAX = 2000
 REPORTS_SECONDS = 0.01  # while events are owed, their reports are looked for so often
 IDLE_SECONDS = 0.25
@@ -71,11 +72,11 @@ class Following:
         self._on_the_way: deque[_Reading] = deque()
         self._done: list[OutboxRow] = []  # acknowledged, still in the outbox
         self._done_end = 0
-        self._settled_at = self._beaten_at = time.monotonic()
+        self._ended_at = self._beaten_at = time.monotonic()
         self._came = False
 
     def run_once(self) -> int:
-        """Read what has come and settle what is due; return how many events were handed over.
+        """Read what has come and end what is due; return how many events were handed over.
 
         Raises DatabaseUnavailable, LogUnavailable, SlotUnusable, BadRecord.
         """
@@ -94,17 +95,17 @@ class Following:
         if self._on_the_way:
             seconds = REPORTS_SECONDS
         elif self._done:
-            seconds = self._settled_at + SETTLE_SECONDS - time.monotonic()
+            seconds = self._ended_at + END_SECONDS - time.monotonic()
         if self._room() > 0:
             self._stream.wait(seconds)
         else:
             self._emitter.poll(REPORTS_SECONDS)
 
     def finish(self) -> None:
-        """Read no more; let everything handed over be acknowledged, settled and confirmed."""
-        self._emitter.settle(time.monotonic() + self._settings.acknowledge_timeout_seconds)
+        """Read no more; let everything handed over be acknowledged, ended and confirmed."""
+        self._emitter.flush(time.monotonic() + self._settings.acknowledge_timeout_seconds)
         self._collect()
-        self._settle()
+        self._end_rows()
         self._confirm()
 
     def _read(self) -> int:
@@ -165,7 +166,7 @@ class Following:
         return self._settings.events_max - self._emitter.owed
 
     def _collect(self) -> None:
-        """Move what is acknowledged, in the order of the log, to what is done."""
+        """Move what is acknowledged, in the order of the write-ahead log, to what is done."""
         while self._on_the_way and not self._on_the_way[0].handed.owed:
             reading = self._on_the_way.popleft()
             if reading.events:
@@ -180,10 +181,10 @@ class Following:
                 raise LogUnavailable(f"{owed} events were not acknowledged in {late:.1f} s")
 
     def _end_what_is_done(self) -> None:
-        late = time.monotonic() - self._settled_at >= SETTLE_SECONDS
+        late = time.monotonic() - self._ended_at >= END_SECONDS
         if late or len(self._done) >= ROWS_MAX:
-            self._settled_at = time.monotonic()
-            self._settle()
+            self._ended_at = time.monotonic()
+            self._end_rows()
             self._confirm()
 
     def _beat(self) -> None:
@@ -194,13 +195,13 @@ class Following:
             with postgres.transaction(self._session()) as session:
                 self._outbox.beat(session)
 
-    def _settle(self) -> None:
+    def _end_rows(self) -> None:
         """End the rows of the outbox whose events are all acknowledged."""
         if not self._done:
             return
         with postgres.transaction(self._session()) as session:
             self._outbox.hasten(session)
-            self._outbox.settle(session, self._done)
+            self._outbox.end(session, self._done)
             failpoints.hit("before_note", lost=DatabaseUnavailable("the update's reply was lost"))
         failpoints.hit("after_note", lost=DatabaseUnavailable("the commit's reply was lost"))
         self._done.clear()

@@ -97,7 +97,7 @@ class EventHistory:
                 return 0
             until = time.monotonic() + self._settings.relay.acknowledge_timeout_seconds
             emitter.hand_over(events, until)
-            emitter.settle(until)
+            emitter.flush(until)
             told = [each.position for each in events]
             self._outbox.note(connection, ranges_of(each.event_id for each in events))
             self._outbox.end_published(connection)

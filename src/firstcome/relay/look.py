@@ -95,11 +95,11 @@ class Look:
         until = time.monotonic() + self._settings.acknowledge_timeout_seconds
         try:
             self._emitter.hand_over(self._outbox.events(connection, ranges), until)
-            self._emitter.settle(until)
+            self._emitter.flush(until)
         except LogUnavailable:
             # All of them are published again: as many as before might be too many for ever.
             self._room = max(ROOM_MIN, self._room // 2)
             raise
         failpoints.hit("after_emit", lost=LogUnavailable("the reports were lost"))
-        self._outbox.settle(connection, rows)
+        self._outbox.end(connection, rows)
         failpoints.hit("before_note", lost=DatabaseUnavailable("the update's reply was lost"))

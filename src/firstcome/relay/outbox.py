@@ -100,7 +100,7 @@ class Outbox:
         for row in connection.execute(_QUERIES["issued"], _columns(ranges), binary=True):
             yield CouponIssued(*row)
 
-    def settle(self, connection: postgres.Connection, rows: list[OutboxRow]) -> None:
+    def end(self, connection: postgres.Connection, rows: list[OutboxRow]) -> None:
         """Note that all events of these rows were acknowledged; they are not taken again."""
         self._end(connection, [row.outbox_id for row in rows])
         self.note(connection, [each for row in rows for each in row.ranges])

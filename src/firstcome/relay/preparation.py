@@ -2,9 +2,9 @@
 
 Beside the path: `firstcome relay prepare` -> [relay.preparation] -> slot, which a relay reads
 
-Slots keep the log for ever if nobody reads them, so they come and go by a command only. A slot
-made anew begins with what is committed from then on. All that came before and was not published
-stands in the outbox, and the relay that begins on the new slot publishes it from there.
+Slots keep the write-ahead log for ever if nobody reads them, so they come and go by a command only.
+A slot made anew begins with what is committed from then on. All that came before and was not
+published stands in the outbox, and the relay that begins on the new slot publishes it from there.
 """
 
 from collections.abc import Callable, Iterator
@@ -111,7 +111,7 @@ class Preparation:
         level = slots.server(connection).wal_level
         if level != "logical":
             raise Refused(
-                f"wal_level is {level}, and a slot needs more of the log: "
+                f"wal_level is {level}, and a slot needs more of the write-ahead log: "
                 "ALTER SYSTEM SET wal_level = 'logical', restart PostgreSQL, and give this "
                 "command again; nothing was changed"
             )

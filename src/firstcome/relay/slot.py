@@ -2,9 +2,9 @@
 
 Beside the path: write-ahead log -> slot -> [relay.slot] looks at it -> relay, which reads it
 
-A slot keeps the log from the moment it was made. One that is gone, or whose log was removed, is
-never made anew by a relay: what was committed in between would be missing in silence. A table
-remembers which slots were made, so that a first start can be told from a loss.
+A slot keeps the write-ahead log from the moment it was made. One that is gone, or that has lost its
+part of it, is never made anew by a relay: what was committed in between would be missing in
+silence. A table remembers which slots were made, so that a first start can be told from a loss.
 """
 
 from datetime import datetime
@@ -28,7 +28,7 @@ class State(StrEnum):
     READY = "ready"
     IN_USE = "in use"
     GONE = "gone"  # it was made, and is not there
-    LOST = "lost"  # it is there, and the log that it needs is not
+    LOST = "lost"  # it is there, and the write-ahead log that it needs is not
     FOREIGN = "foreign"  # of another database, or not made for us
     UNPUBLISHED = "unpublished"  # a publication is missing, or is not as it should be
 

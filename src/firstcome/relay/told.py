@@ -2,7 +2,7 @@
 
 Beside the path: write-ahead log -> relay.following asks [relay.told] -> eventlog.emitter
 
-The log begins at the position that was confirmed last, which may lie well before the last event
+A stream begins at the position that was confirmed last, which may lie well before the last event
 that the brokers have acknowledged. Repeats are harmless; this spares most of them, for the price
 of one lookup an event until the stream has caught up.
 """
@@ -17,7 +17,7 @@ class Told:
     """Reads a campaign when it is first asked about it."""
 
     def __init__(self, load: Callable[[int], list[Range]], end: int) -> None:
-        """`load`: the published positions of a campaign. `end`: of the log, when they were read."""
+        """`load`: a campaign's published positions. `end`: of the stream, when they were read."""
         self.end = end
         self._load = load
         self._campaigns: dict[int, tuple[list[int], list[int]]] = {}

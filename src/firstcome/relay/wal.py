@@ -4,8 +4,9 @@ Beside the path: write-ahead log -> [relay.wal] -> eventlog.emitter -> the topic
 
 Every life of a stream begins with the slot in hand, which nobody else can read then, and with the
 outbox: what it lists is published as by the polling relay, so that neither a slot made late nor one
-made anew leaves anything out. Then the log is followed. Other relays stand by until the slot is
-free. A slot that cannot be read is never made here: an error says what an operator has to do.
+made anew leaves anything out. Then the write-ahead log is followed. Other relays stand by until the
+slot is free. A slot that cannot be read is never made here: an error says what an operator has to
+do.
 """
 
 import time
@@ -64,7 +65,7 @@ class WalRelay:
     def run(self, stop: Event, ready: Callable[[], None] = lambda: None) -> None:
         """Work until `stop` is set; engines that are away are logged and tried again.
 
-        Calls `ready` when it follows the log, or stands by for another relay that does.
+        Calls `ready` when it follows the write-ahead log, or stands by for another relay that does.
         """
         said = False
         try:
@@ -83,7 +84,7 @@ class WalRelay:
             self.close()
 
     def run_once(self) -> int:
-        """Follow the log for one reading; return how many events were published or handed over.
+        """Follow the stream for one reading; return how many events were published or handed over.
 
         Begins first, if need be: 0 also while another relay has the slot. Raises
         DatabaseUnavailable, LogUnavailable, SlotUnusable; then close, and call again.
@@ -128,7 +129,7 @@ class WalRelay:
             raise
 
     def _publish_outbox(self, stream: postgres.ReplicationStream) -> int:
-        """Publish what the outbox lists, one look a call; follow the log when that is all."""
+        """Publish what the outbox lists, one look a call; follow the stream when that is all."""
         looked = self._look.run_once()
         stream.beat()
         self._published_first += looked.events

@@ -86,7 +86,7 @@ SET LOCAL synchronous_commit = off
 SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint
 
 -- name: heartbeat
--- Something for the log, so that slots of a database in which nothing happens move on.
+-- Something for the write-ahead log, so that slots of a database in which nothing happens move on.
 SELECT pg_logical_emit_message(false, 'firstcome', 'heartbeat')
 
 -- name: overdue
