@@ -5,6 +5,7 @@ in the headers, the fact alone as the value.
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -53,9 +54,14 @@ _FIXED: Headers = [
 
 def encode(event: CouponIssued) -> Parts:
     """Return the record that tells of an issued coupon."""
-    time = event.issued_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    own: Headers = [("ce_id", b"%d" % event.event_id), ("ce_time", time.encode())]
-    return Parts(event.user_id.encode(), _encoder.encode(event), _FIXED + own)
+    headers = [*_FIXED, ("ce_id", b"%d" % event.event_id), _time_header(event.issued_at)]
+    return Parts(event.user_id.encode(), _encoder.encode(event), headers)
+
+
+@lru_cache(maxsize=64)  # all coupons of a transaction were issued at the same moment
+def _time_header(issued_at: datetime) -> tuple[str, bytes]:
+    time = issued_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return "ce_time", time.encode()
 
 
 def event_id(headers: Headers | None, value: bytes | None) -> int | None:

@@ -1,12 +1,13 @@
 """What the server's own output plugin says of a transaction: pgoutput, version 1, binary.
 
 Transactions come one after the other, whole, in the order of their commits. Of the rows only the
-tables and columns that were asked for are read, which takes 4 microseconds a row.
+tables and columns that were asked for are read, which takes 3 to 4 microseconds a row.
 https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from operator import itemgetter
 from struct import Struct
 from typing import Any, NamedTuple
@@ -135,7 +136,12 @@ def _text(data: Data, at: int, size: int) -> str:
 
 
 def _time(data: Data, at: int, _size: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=_long(data, at)[0])
+    return _moment(_long(data, at)[0])
+
+
+@lru_cache(maxsize=256)  # rows of a transaction share theirs
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def _multirange(data: Data, at: int, size: int) -> list[tuple[int, int]]:
