@@ -53,7 +53,7 @@ def _all(servers: str, topic: str) -> list[Heard]:
         consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
         wanted = sum(end - first for first, end in ends.values())
         while len(found) < wanted:
-            for message in consumer.consume(500, timeout=1.0):
+            for message in consumer.consume(min(500, wanted - len(found)), timeout=1.0):
                 assert message.error() is None
                 found.append(_heard(message))
         return found
