@@ -30,7 +30,7 @@ class Stage:
     """A blueprint of actors."""
 
     def __init__(self, tmp_path: Path, replaced: dict[str, list[str]]) -> None:
-        self.shape = Shape()
+        self.shape = Shape(monitoring=True)
         self.diary = tmp_path / "diary"
         self.diary.touch()
         self._replaced = replaced
@@ -54,6 +54,9 @@ class Stage:
 
     def processes(self, listener: socket.socket) -> list[Spec]:
         return [self._actor(name) for name in ("sweeper-1", "recorder-1", "api-1", "console-1")]
+
+    def monitors(self) -> list[Spec]:
+        return [self._actor("prometheus")]
 
     def _actor(self, name: str) -> Spec:
         def is_up(life: Life) -> bool:
@@ -124,16 +127,19 @@ def test_supervisor_starts_in_stages_and_drains_in_order(
     assert set(diary[:3]) == {"+postgres", "+redis", "+kafka-1"}
     assert diary[3:5] == ["migrated", "prepared"]
     assert set(diary[5:9]) == {"+sweeper-1", "+recorder-1", "+api-1", "+console-1"}
-    assert diary[9:11] == ["-api-1", "-recorder-1"]
-    assert set(diary[11:13]) == {"-sweeper-1", "-console-1"}
-    assert diary[13:] == ["-kafka-1", "-redis", "-postgres"]
+    assert diary[9] == "+prometheus"
+    assert set(diary[10:12]) == {"-prometheus", "-api-1"}
+    assert diary[12] == "-recorder-1"
+    assert set(diary[13:15]) == {"-sweeper-1", "-console-1"}
+    assert diary[15:] == ["-kafka-1", "-redis", "-postgres"]
     assert [each["name"] for each in running[0]["processes"]] == [
         *("postgres", "redis", "kafka-1"),
-        *("sweeper-1", "recorder-1", "api-1", "console-1"),
+        *("sweeper-1", "recorder-1", "api-1", "console-1", "prometheus"),
     ]
     assert {each["state"] for each in running[0]["processes"]} == {"ready"}
     ended = read_json(folder.status)
     assert ended["state"] == "stopped"
+    assert (folder.path / "prometheus/targets.json").read_text() == "[]\n"
     assert {each["state"] for each in ended["processes"]} == {"stopped"}
 
 

@@ -50,6 +50,10 @@ def up(  # noqa: PLR0913 - one argument per option
         RelayMode | None,
         typer.Option(help="Who publishes issued coupons; see docs/events.md."),
     ] = None,
+    monitoring: Annotated[
+        bool | None,
+        typer.Option("--monitoring", help="With Prometheus and Alertmanager, if installed."),
+    ] = None,
     engines_only: Annotated[bool, typer.Option("--engines-only", hidden=True)] = False,
     shape: Annotated[
         str, typer.Option(hidden=True, help="Further fields of the shape, as JSON; for drills.")
@@ -59,7 +63,7 @@ def up(  # noqa: PLR0913 - one argument per option
     """Start the local stack and wait until all of it is ready. A running one is left as it is."""
     asked: dict[str, Any] = {"api": api, "recorders": recorders, "auth": auth, "broker": broker}
     asked |= {"brokers": int(brokers) if brokers else None, "relay": relay}
-    asked |= {"engines_only": engines_only}
+    asked |= {"engines_only": engines_only, "monitoring": monitoring}
     asked = {name: value for name, value in asked.items() if value is not None} | json.loads(shape)
     stack = Stack(StackFolder(state_folder()))
     ran = stack.folder.supervisor() is not None

@@ -53,11 +53,14 @@ class Sampler:
 
     def run_once(self) -> None:
         """Look once; engines that are away are logged."""
+        is_slow_turn = monotonic() - self._slowly_at >= SLOW_SECONDS
+        if is_slow_turn:
+            self._slowly_at = monotonic()
+            self._look_at_redis()
         try:
             report = self._overview.read()
-            if monotonic() - self._slowly_at >= SLOW_SECONDS:
-                self._slowly_at = monotonic()
-                self._look_slowly()
+            if is_slow_turn:
+                self._look_at_database()
         except DatabaseUnavailable as error:
             self.latest = None
             _forget()
@@ -66,15 +69,19 @@ class Sampler:
         self.latest = report
         _tell(report)
 
-    def _look_slowly(self) -> None:
+    def _look_at_database(self) -> None:
         with closing(self._connect()) as session, postgres.transaction(session) as connection:
             letters = connection.execute(_QUERIES["dead_letters"]).fetchall()
             slots = connection.execute(_QUERIES["slots"]).fetchall()
             sessions = connection.execute(_QUERIES["sessions"]).fetchall()
+            ((oldest_seconds,),) = connection.execute(_QUERIES["transactions"]).fetchall()
         catalogue.DEAD_LETTERS.replace({(reason, state): n for reason, state, n in letters})
         catalogue.SLOT_RETAINED.replace({(name,): size for name, size, _ in slots})
         catalogue.SLOT_LOST.replace({(name,): lost for name, _, lost in slots})
         catalogue.POSTGRES_SESSIONS.replace({(state,): count for state, count in sessions})
+        catalogue.TRANSACTION_OLDEST.set(oldest_seconds)
+
+    def _look_at_redis(self) -> None:
         try:
             with self._open_gate() as gate:
                 _tell_redis(gate)
@@ -86,7 +93,8 @@ def _tell_redis(gate: GateSession) -> None:
     server = info(gate.call("INFO"))
     catalogue.REDIS_UP.set(1)
     catalogue.REDIS_MEMORY.set(float(server["used_memory"]))
-    catalogue.REDIS_MEMORY_MAX.set(float(server.get("maxmemory", 0)))
+    bound = float(server.get("maxmemory", 0)) or float(server.get("total_system_memory", 0))
+    catalogue.REDIS_MEMORY_MAX.set(bound)
     catalogue.REDIS_CLIENTS.set(float(server["connected_clients"]))
     catalogue.REDIS_WRITES.set(server.get("aof_last_write_status", "ok") == "ok")
 

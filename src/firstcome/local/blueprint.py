@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from firstcome.errors import InvalidSettings
-from firstcome.local import connect, kafka, links, postgres, redis
+from firstcome.local import connect, kafka, links, monitoring, postgres, redis
 from firstcome.local.folder import StackFolder, write_private
 from firstcome.local.identity import Identity
 from firstcome.local.process import Life, Spec
@@ -60,6 +60,7 @@ class Blueprint:
             "redis": redis.url(ports["redis"], self.identity.redis_password),
             "kafka": self.bootstrap_servers,
             "connect": f"http://127.0.0.1:{ports['connect']}" if self.shape.connects else None,
+            **self._monitoring_urls(),
         }
 
     def write_settings(self) -> None:
@@ -102,6 +103,13 @@ class Blueprint:
         specs = [self._serving(name, listener.fileno()) for name in self.shape.own_processes()]
         return [*specs, self._connect()] if self.shape.connects else specs
 
+    def monitors(self) -> list[Spec]:
+        """Return what watches our own processes, once they work. Raises MonitoringMissing."""
+        if not self.shape.monitors:
+            return []
+        environment = self._environment("alertmanager")
+        return monitoring.specs(self.folder.path, self.identity.ports, environment)
+
     def listener(self) -> socket.socket:
         """Return the socket that api processes accept from; it outlives each of them."""
         listener = socket.socket()
@@ -111,6 +119,12 @@ class Blueprint:
             65_535
         )  # a crowd arrives in one second; the kernel cuts it to its own limit
         return listener
+
+    def _monitoring_urls(self) -> dict[str, str | None]:
+        if not self.shape.monitors:
+            return dict.fromkeys(monitoring.PROGRAMS)
+        ports = self.identity.ports
+        return {name: f"http://127.0.0.1:{ports[name]}" for name in monitoring.PROGRAMS}
 
     def _connect(self) -> Spec:
         folder, port = self.folder.path / "connect-1", self.identity.ports["connect"]
@@ -212,6 +226,8 @@ class Blueprint:
 def port_names(shape: Shape) -> list[str]:
     """Return the names of the ports that a shape needs beyond those of every stack."""
     names = [*links.port_names(shape.links), *map(metrics_port, shape.own_processes())]
+    if shape.monitors:
+        names += monitoring.PROGRAMS
     return [*names, "connect"] if shape.connects else names
 
 

@@ -71,6 +71,7 @@ class StackFolder:
     def wipe(self) -> None:
         """Remove what a stack has put here, and the folder if nothing else is in it."""
         engines = [self.path / "postgres", self.path / "redis", self.path / "connect-1"]
+        engines += [self.path / "prometheus", self.path / "alertmanager"]
         engines += self.path.glob("kafka-[1-9]")
         # New folders of a preparation that was cut short.
         engines += [self.path / "postgres.new"]

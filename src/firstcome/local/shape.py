@@ -1,4 +1,4 @@
-"""What a stack consists of: how many of each process, whose Kafka, and which relay."""
+"""What a stack consists of: how many of each process, whose Kafka, which relay, who watches."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -18,6 +18,7 @@ class Shape:
     broker: Literal["kafka", "external"] = "kafka"
     relay: RelayMode = "polling"
     engines_only: bool = False
+    monitoring: bool = False
     # For fault drills: ports before engines (see links.py), and variables by role of process.
     links: dict[str, int] = field(default_factory=dict)
     environment: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -26,6 +27,11 @@ class Shape:
     def connects(self) -> bool:
         """Whether Kafka Connect runs beside our own processes."""
         return self.relay == "debezium" and not self.engines_only
+
+    @property
+    def monitors(self) -> bool:
+        """Whether Prometheus and Alertmanager watch our own processes."""
+        return self.monitoring and not self.engines_only
 
     def own_processes(self) -> list[str]:
         """Return the names of firstcome's own processes, in the order in which they start."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from firstcome.errors import Refused, Unavailable
-from firstcome.local import remains
+from firstcome.local import monitoring, remains
 from firstcome.local.blueprint import kafka_servers
 from firstcome.local.folder import StackFolder, read_json
 from firstcome.local.identity import Identity
@@ -86,6 +86,8 @@ class Stack:
     def _launch(self, shape: Shape) -> "subprocess.Popen[bytes]":
         Identity.of(self.folder, shape.brokers)  # refuses in this process, with its own message
         kafka_servers(shape)
+        for name in monitoring.PROGRAMS if shape.monitors else ():
+            monitoring.program(name)
         self.folder.create()
         program = (sys.executable, "-m", "firstcome.local.supervisor")
         with self.folder.log("supervisor").open("ab") as log:

@@ -1,9 +1,9 @@
 """The daemon of one local stack: starts its processes in order, restarts them, stops them in order.
 
 PostgreSQL, Redis and Kafka start together; then `migrate` runs; then what the relay needs is made;
-then all others start. SIGTERM drains: nobody new is let in first, the engines go last. Each process
-gets its time to end, then SIGKILL. One thread, no waiting inside `run_once()`. What it sees is in
-status.json.
+then all others start; then who watches them. SIGTERM drains: nobody new is let in first, the
+engines go last. Each process gets its time to end, then SIGKILL. One thread, no waiting inside
+`run_once()`. What it sees is in status.json.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from firstcome.local import remains
+from firstcome.local import monitoring, remains
 from firstcome.local.blueprint import Blueprint, port_names
 from firstcome.local.folder import StackFolder, write_json
 from firstcome.local.identity import Identity
@@ -30,7 +30,7 @@ from firstcome.local.shape import Shape
 
 # Roles in the order in which they end.
 DRAIN_ORDER = (
-    ("migrate", "api"),
+    ("prometheus", "alertmanager", "migrate", "api"),  # a stop that was asked for wakes nobody
     ("recorder",),
     ("sweeper", "console", "relay", "connect"),
     ("kafka",),
@@ -56,7 +56,7 @@ class Supervisor:
         self._stages = (
             ["engines"]
             if blueprint.shape.engines_only
-            else ["own", "prepare", "migrate", "engines"]
+            else ["monitors", "own", "prepare", "migrate", "engines"]
         )
         self._stop_asked = False
         self._published: dict[str, Any] = {}
@@ -135,6 +135,8 @@ class Supervisor:
             self._start([self._blueprint.migration()], now)
         elif stage == "prepare":
             self._start(self._blueprint.preparation(), now)
+        elif stage == "monitors":
+            self._start(self._blueprint.monitors(), now)
         else:
             self._listener = self._blueprint.listener()
             self._start(self._blueprint.processes(self._listener), now)
@@ -168,6 +170,8 @@ class Supervisor:
         if pids != self._pids:
             remains.record(self._folder, pids)
             self._pids = pids
+        if self._blueprint.shape.monitors:
+            monitoring.write_targets(self._folder.path, status["processes"])
         write_json(self._folder.status, status)
         self._tell_changes(status)
         self._published = status
@@ -246,7 +250,9 @@ def main(path: str, shape_json: str) -> int:
 
 def stopped() -> dict[str, Any]:
     """Return the status of a stack that does not run."""
-    urls = dict.fromkeys(("api", "console", "postgres", "redis", "kafka", "connect"))
+    urls = dict.fromkeys(
+        ("api", "console", "postgres", "redis", "kafka", "connect", *monitoring.PROGRAMS)
+    )
     return {
         "state": "stopped",
         "urls": urls,

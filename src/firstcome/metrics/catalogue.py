@@ -252,10 +252,17 @@ SLOT_LOST = Gauge(
 POSTGRES_SESSIONS = Gauge(
     "firstcome_postgres_sessions", "Sessions with the database.", "state", by=(CONSOLE,)
 )
+TRANSACTION_OLDEST = Gauge(
+    "firstcome_postgres_transaction_oldest_seconds",
+    "How long the oldest transaction of any session with the database has been open.",
+    by=(CONSOLE,),
+)
 REDIS_UP = Gauge("firstcome_redis_up", "1 while Redis answers the console.", by=(CONSOLE,))
 REDIS_MEMORY = Gauge("firstcome_redis_memory_bytes", "Memory that Redis uses.", by=(CONSOLE,))
 REDIS_MEMORY_MAX = Gauge(
-    "firstcome_redis_memory_max_bytes", "Memory that Redis may use; 0: all.", by=(CONSOLE,)
+    "firstcome_redis_memory_max_bytes",
+    "Memory that Redis may use: its maxmemory, else all of its machine.",
+    by=(CONSOLE,),
 )
 REDIS_CLIENTS = Gauge("firstcome_redis_clients", "Connections of Redis.", by=(CONSOLE,))
 REDIS_WRITES = Gauge(
@@ -266,6 +273,7 @@ REDIS_WRITES = Gauge(
 OF_THE_DROP = (
     *(LAG_RECORDS, LAG_CLAIMS, LAG_SECONDS, POSITIONS, STOCK_LEFT, GATE_OPEN, GATE_EPOCH),
     *(OUTBOX_EVENTS, OUTBOX_SECONDS, DEAD_LETTERS, SLOT_RETAINED, SLOT_LOST, POSTGRES_SESSIONS),
+    TRANSACTION_OLDEST,
 )
 
 METRICS: tuple[Metric, ...] = tuple(  # type: ignore[type-arg]

@@ -30,6 +30,7 @@ from firstcome.settings.sections import (
     LawSettings,
     LogSettings,
     MetricsSettings,
+    MonitoringSettings,
     PostgresSettings,
     RebuildSettings,
     RecorderSettings,
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     failpoints: FailpointSettings = FailpointSettings()
     logs: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
 
     @model_validator(mode="after")
     def _related_times(self) -> "Settings":

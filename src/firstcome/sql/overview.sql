@@ -59,3 +59,9 @@ FROM pg_replication_slots WHERE database = current_database()
 -- Sessions with this database, by what they do.
 SELECT coalesce(state, 'other'), count(*) FROM pg_stat_activity
 WHERE datname = current_database() GROUP BY 1
+
+-- name: transactions
+-- How long the oldest open transaction of another session with this database lasts (seconds).
+SELECT coalesce(greatest(extract(epoch FROM now() - min(xact_start)), 0), 0)::float8
+FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
