@@ -192,7 +192,7 @@ def _into_bounds(load: Load, bounds: Bounds, wanted: int) -> Decision:
 
 
 def _blind(load: Load) -> Decision:
-    missing = "Kafka" if load.lag_records is None else "Redis or PostgreSQL"
+    missing = "Redis or PostgreSQL" if load.lag_claims is None else "Kafka"
     reason = f"the lag is not known, for {missing} gives no answer: {load.recorders} stay"
     return _kept(Kind.BLIND, load, None, reason)
 

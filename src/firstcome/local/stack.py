@@ -117,13 +117,15 @@ class Stack:
         processes = self.status()["processes"]
         return [each["metrics_url"] for each in processes if each["role"] == role]
 
+    def check_up(self) -> None:
+        """Return if a stack runs here, be it that it is starting. Raises Refused."""
+        if self.folder.supervisor() is None:
+            raise _nothing_to_scale(self.folder, "stopped")
+
     def _running(self) -> Status:
         status = self.status()
         if status["state"] != "running" or status["shape"]["engines_only"]:
-            raise Refused(
-                f"no local stack with recorders runs in {self.folder.path} ({status['state']}): "
-                "`firstcome up` starts one; on Kubernetes KEDA scales (deploy/keda)"
-            )
+            raise _nothing_to_scale(self.folder, status["state"])
         return status
 
     def _launch(self, shape: Shape) -> "subprocess.Popen[bytes]":
@@ -167,3 +169,10 @@ class Stack:
         if said is None or said["supervisor"] != pid:
             return stopped() | {"state": "starting", "supervisor": pid}
         return said
+
+
+def _nothing_to_scale(folder: StackFolder, state: str) -> Refused:
+    return Refused(
+        f"no local stack with recorders runs in {folder.path} ({state}): `firstcome up` starts "
+        "one; on Kubernetes KEDA scales (deploy/keda)"
+    )
