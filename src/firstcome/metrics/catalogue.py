@@ -162,6 +162,11 @@ MIRRORED = Counter(
     by=(SWEEPER,),
 )
 REBUILT = Counter("firstcome_gates_rebuilt_total", "Gates made anew.", by=(SWEEPER,))
+KEYS_REMOVED = Counter(
+    "firstcome_epochs_removed_total",
+    "Epochs of archived campaigns whose keys were removed from Redis.",
+    by=(SWEEPER,),
+)
 INTERRUPTED = Counter(
     "firstcome_sweeps_interrupted_total", "Ticks that an absent engine ended.", by=(SWEEPER,)
 )
