@@ -6,13 +6,9 @@ it owes on SIGTERM, and then exits 0.
 """
 
 import asyncio
-import gc
 import os
-import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from secrets import token_hex
 from threading import Event
@@ -23,7 +19,7 @@ import uvloop
 from firstcome import failpoints, postgres
 from firstcome.campaigns import CampaignDirectory, Campaigns
 from firstcome.coupons import CouponCodes
-from firstcome.errors import InvalidSettings
+from firstcome.errors import DatabaseUnavailable, InvalidSettings
 from firstcome.eventlog import topics
 from firstcome.eventlog.admin import LogAdmin
 from firstcome.eventlog.consumer import Consumer, confirmers
@@ -47,9 +43,9 @@ from firstcome.issuance.release import Release
 from firstcome.issuance.settling import Settling
 from firstcome.issuance.status import StatusReader
 from firstcome.issuance.sweeper import Sweeper
-from firstcome.logs import configure, get_logger
+from firstcome.lifetime import begin, beside, calm_collector, stop_on_signals
+from firstcome.logs import get_logger
 from firstcome.metrics import catalogue
-from firstcome.metrics.endpoint import expose
 from firstcome.metrics.pauses import watch_loop
 from firstcome.model import Engine
 from firstcome.rebuild import Progress, Rebuild
@@ -58,13 +54,12 @@ from firstcome.relay.polling import PollingRelay
 from firstcome.relay.preparation import Preparation
 from firstcome.relay.slot import PUBLICATIONS, Mode
 from firstcome.relay.wal import WalRelay
-from firstcome.settings import Settings
+from firstcome.settings import Settings, state_folder
 
 log = get_logger()
 READY_POLL_SECONDS = 0.02
 # The brokers answer within this or count as away: the sweeper has other work to do.
 LOG_ANSWER_SECONDS = 2.0
-COLLECT_AFTER_OBJECTS = 50_000
 RELAY_SPARE_SECONDS = 2.0
 PREPARE_SECONDS = 60.0
 ASSIGNMENT_SECONDS = 10.0  # a recorder without partitions is a spare, and ready all the same
@@ -72,7 +67,7 @@ ASSIGNMENT_SECONDS = 10.0  # a recorder without partitions is a spare, and ready
 
 def serve_api(settings: Settings, listener: socket.socket) -> None:
     """Answer the public port on a listening socket, until SIGTERM."""
-    _begin(settings, "api")
+    begin(settings, "api")
     uvloop.run(_api(settings, listener))
 
 
@@ -85,7 +80,7 @@ def serve_console(settings: Settings) -> None:
     from firstcome.console.sampler import Sampler
     from firstcome.console.server import server
 
-    _begin(settings, "console")
+    begin(settings, "console")
     connect = partial(postgres.connect, settings.postgres, name="firstcome-console")
     events = LogAdmin(settings.kafka, timeout_seconds=LOG_ANSWER_SECONDS)
     open_gate = partial(GateSession.open, settings.redis)
@@ -101,14 +96,14 @@ def serve_console(settings: Settings) -> None:
         ready.cancel()
         pauses.cancel()
 
-    with _beside("sampler", sampler.run, Event()):
+    with beside("sampler", sampler.run, Event()):
         uvloop.run(serve())
 
 
 def serve_recorder(settings: Settings) -> None:
     """Record what the log carries, until SIGTERM."""
-    _begin(settings, "recorder")
-    stop = _stop_on_signals()
+    begin(settings, "recorder")
+    stop = stop_on_signals()
     settling = Settling(partial(GateSession.open, settings.redis))
     recording = Recording(settings.kafka, settings.recorder, recorder_of(settings), settling.settle)
     catalogue.PARTITIONS.follow(lambda: len(recording.assigned))
@@ -117,16 +112,16 @@ def serve_recorder(settings: Settings) -> None:
     while not (stop.is_set() or recording.assigned or monotonic() > patience):
         recording.run_once()
     log.info("ready", partitions=len(recording.assigned))
-    _calm_collector()
-    with _beside("queue", _queue_recording(settings).run, stop):
+    calm_collector()
+    with beside("queue", _queue_recording(settings).run, stop):
         recording.run(stop)
     settling.close()
 
 
 def serve_sweeper(settings: Settings) -> None:
     """Finish what the path has dropped, and keep the gates alive, until SIGTERM."""
-    _begin(settings, "sweeper")
-    stop = _stop_on_signals()
+    begin(settings, "sweeper")
+    stop = stop_on_signals()
     events = LogAdmin(settings.kafka, timeout_seconds=LOG_ANSWER_SECONDS)
     recorder = recorder_of(settings)
     sweeper = Sweeper(
@@ -138,15 +133,15 @@ def serve_sweeper(settings: Settings) -> None:
         partial(Rebuild(settings, events, recorder, stop).run_once, only_stale=True),
     )
     sweeper.run_once()
-    with _beside("publication", _publication(settings).run, stop):
+    with beside("publication", _publication(settings).run, stop):
         log.info("ready")
         sweeper.run(stop)
 
 
 def serve_relay(settings: Settings) -> None:
     """Tell other systems of issued coupons, until SIGTERM."""
-    _begin(settings, "relay")
-    stop = _stop_on_signals()
+    begin(settings, "relay")
+    stop = stop_on_signals()
     os.nice(settings.relay.niceness)
     made: dict[str, Callable[[Settings], PollingRelay | WalRelay | Confirmer]] = {
         "polling": _polling_relay,
@@ -154,8 +149,45 @@ def serve_relay(settings: Settings) -> None:
         "debezium": _confirmer,
     }
     relay = made[settings.relay.mode](settings)
-    _calm_collector()
+    calm_collector()
     relay.run(stop, lambda: log.info("ready"))
+
+
+def serve_autoscaler(settings: Settings, *, dry_run: bool = False) -> None:
+    """Let recorders of the local stack come and go with their lag, until SIGTERM."""
+    from firstcome.autoscaling.autoscaler import Autoscaler, LagSeen
+    from firstcome.autoscaling.history import History
+    from firstcome.console.lag import LagWatch
+    from firstcome.console.overview import Overview
+    from firstcome.local.folder import StackFolder
+    from firstcome.local.stack import Stack
+
+    begin(settings, "autoscaler")
+    stop = stop_on_signals()
+    connect = partial(postgres.connect, settings.postgres, name="firstcome-autoscaler")
+    events = LogAdmin(settings.kafka, timeout_seconds=LOG_ANSWER_SECONDS)
+    watch = LagWatch(events.log_ends, events.recorded_up_to)
+    overview = Overview(connect, partial(GateSession.open, settings.redis), watch.read)
+
+    def lag() -> LagSeen:
+        try:
+            report = overview.read()
+        except DatabaseUnavailable:
+            return LagSeen(None, None)
+        return LagSeen(report.lag_records, report.under_way)
+
+    stack = Stack(StackFolder(state_folder()))
+    stack.check_up()
+    autoscaler = Autoscaler(
+        settings.autoscaler,
+        settings.kafka.partitions,
+        stack,
+        lag,
+        History(connect).note,
+        dry_run=dry_run,
+    )
+    log.info("ready", dry_run=dry_run)
+    autoscaler.run(stop)
 
 
 def preparation_of(settings: Settings, mode: Mode) -> Preparation:
@@ -174,22 +206,6 @@ def dead_letters_of(settings: Settings) -> DeadLetters:
     """Return operators' commands on dead letters."""
     connect = partial(postgres.connect, settings.postgres, name="firstcome-dead-letters")
     return DeadLetters(connect, partial(GateSession.open, settings.redis))
-
-
-@contextmanager
-def _beside(name: str, work: Callable[[Event], None], stop: Event) -> Iterator[None]:
-    """Let something work on a thread of its own until `stop` is set.
-
-    Whichever of the two ends, the process does: it is started anew with both.
-    """
-    with ThreadPoolExecutor(1, name) as beside:
-        working = beside.submit(work, stop)
-        working.add_done_callback(lambda _: stop.set())
-        try:
-            yield
-        finally:
-            stop.set()
-    working.result()
 
 
 def _polling_relay(settings: Settings) -> PollingRelay:
@@ -320,7 +336,7 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
     catalogue.CONNECTIONS.follow(lambda: len(public.server_state.connections))
     watch = asyncio.create_task(_release_waiters(lambda: public.should_exit, watcher))
     pauses = asyncio.create_task(watch_loop())
-    _calm_collector()
+    calm_collector()
     await public.serve()
     for task in (ready, watch, pauses):
         task.cancel()
@@ -355,28 +371,3 @@ async def _release_waiters(stopping: Callable[[], bool], watcher: SettledWatcher
     while not stopping():
         await asyncio.sleep(0.1)
     watcher.close()
-
-
-def _begin(settings: Settings, role: str) -> None:
-    configure(settings.logs, role)
-    failpoints.watch(settings.failpoints.folder, role)
-    if (port := expose(settings.metrics, role)) is not None:
-        log.info("metrics_exposed", host=settings.metrics.host, port=port)
-
-
-def _calm_collector() -> None:
-    """Keep the garbage collector from looking at thousands of requests under way, again and again.
-
-    What start-up has made lives for ever; what a request makes has no cycles. Measured: the
-    default thresholds cost an api process 4 % of its time under load.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 100)
-
-
-def _stop_on_signals() -> Event:
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop

@@ -31,7 +31,7 @@ from firstcome.gate.session import GateSession
 from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.sweeper import batch_of
 from firstcome.logs import get_logger
-from firstcome.model import Campaign, CampaignId, Engine
+from firstcome.model import Campaign, CampaignId, CampaignState, Engine
 from firstcome.settings import Settings
 
 log = get_logger()
@@ -195,6 +195,8 @@ class Rebuild:
         register.shut(session, campaign.campaign_id, token)
         with postgres.transaction(connection):
             fresh = found(connection, "show", campaign.campaign_id)
+        if fresh.state is CampaignState.ARCHIVED:
+            register.forget(session, campaign.campaign_id)  # put away a moment ago
         self._progress(f"campaign {campaign.campaign_id}: gate shut")
         return _Shut(fresh, token, since)
 
@@ -288,7 +290,7 @@ class Rebuild:
         values = {"campaign_id": campaign.campaign_id, "epoch": campaign.epoch}
         with postgres.transaction(connection):
             locked = campaign_of(connection.execute(_QUERIES["lock"], values).fetchone() or ())
-            if locked.epoch != campaign.epoch:
+            if locked.epoch != campaign.epoch or locked.state is CampaignState.ARCHIVED:
                 return False
             # A later statement: its snapshot sees the rows of whoever held the lock before.
             row = connection.execute(_QUERIES["last_position"], values).fetchone() or (0,)

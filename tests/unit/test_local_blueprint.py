@@ -258,3 +258,20 @@ def test_shape_survives_a_command_line() -> None:
     shape = Shape(api=2, brokers=3, auth="gateway", engines_only=True)
     assert Shape.from_json(shape.to_json()) == shape
     assert json.loads(shape.to_json())["brokers"] == 3
+
+
+def test_a_recorder_that_comes_later_has_a_port_of_its_own_and_keeps_it(
+    folder: StackFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = blueprint(folder, Shape())
+    first, later, again = made.recorder(2), made.recorder(3), made.recorder(2)
+    assert first.metrics_url == again.metrics_url != later.metrics_url
+    assert first.command[-2:] == ["serve", "recorder"]
+    kept = Identity.of(folder).ports
+    assert first.metrics_url == f"http://127.0.0.1:{kept['recorder-2-metrics']}/metrics"
+
+
+def test_the_autoscaler_runs_where_it_is_asked_for() -> None:
+    assert "autoscaler-1" not in Shape().own_processes()
+    assert Shape(autoscale=True).own_processes()[-1] == "autoscaler-1"
+    assert Shape.from_json(Shape(autoscale=True).to_json()).autoscale

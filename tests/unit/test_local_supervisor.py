@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from firstcome.local import supervisor as supervisor_module
 from firstcome.local.folder import StackFolder, read_json
 from firstcome.local.process import Life, Spec
+from firstcome.local.recorders import want, wanted
 from firstcome.local.shape import Shape
 from firstcome.local.supervisor import Supervisor
 
@@ -58,12 +60,20 @@ class Stage:
     def monitors(self) -> list[Spec]:
         return [self._actor("prometheus")]
 
+    def recorder(self, number: int) -> Spec:
+        return self._actor(f"recorder-{number}")
+
     def _actor(self, name: str) -> Spec:
         def is_up(life: Life) -> bool:
             return life.log.read_bytes()[life.log_offset :] == b"up\n"
 
         command = self._replaced.get(name, ["sh", "-c", ACTOR, "sh", name, str(self.diary)])
         return Spec(name, name.partition("-")[0], command, is_up, stop_seconds=5)
+
+
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "IDLE_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -188,6 +198,82 @@ def test_supervisor_kills_what_does_not_end_in_its_time(
     assert code == 0
     assert "-api-1" not in stage.diary.read_text()
     assert read_json(folder.status)["state"] == "stopped"
+
+
+def recorders_of(status: dict) -> dict[str, str]:  # type: ignore[type-arg]
+    return {
+        each["name"]: each["state"] for each in status["processes"] if each["role"] == "recorder"
+    }
+
+
+def ready(count: int) -> dict[str, str]:
+    return {f"recorder-{number}": "ready" for number in range(1, count + 1)}
+
+
+def test_supervisor_lets_recorders_come_and_go_while_the_stack_runs(
+    folder: StackFolder, tmp_path: Path
+) -> None:
+    stage = Stage(tmp_path, {})
+
+    def scale(supervisor: Supervisor) -> None:
+        status_when(folder, lambda s: s["state"] == "running")
+        for count in (4, 2, 3, 1):
+            want(folder, count)
+            seen = status_when(folder, lambda s, count=count: recorders_of(s) == ready(count))
+            assert seen["shape"]["recorders"] == count
+            assert seen["state"] == "running"
+
+    assert supervise(folder, stage, scale)[0] == 0
+    diary = stage.diary.read_text().split()
+    # Of too many the newest leave.
+    assert [diary.count(f"+recorder-{name}") for name in (1, 2, 3, 4)] == [1, 1, 2, 1]
+    assert [diary.count(f"-recorder-{name}") for name in (1, 2, 3, 4)] == [1, 1, 2, 1]
+
+
+def test_supervisor_ends_by_force_a_recorder_that_does_not_leave(
+    folder: StackFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn = f"import signal; signal.signal({int(signal.SIGTERM)}, signal.SIG_IGN); "
+    stubborn += "print('up', flush=True); signal.pause()"
+    stage = Stage(tmp_path, {"recorder-2": [sys.executable, "-c", stubborn]})
+    monkeypatch.setattr(stage, "_actor", _hasty(stage._actor))
+
+    def scale(supervisor: Supervisor) -> None:
+        status_when(folder, lambda s: s["state"] == "running")
+        want(folder, 2)
+        status_when(folder, lambda s: recorders_of(s) == ready(2))
+        want(folder, 1)
+        status_when(folder, lambda s: recorders_of(s) == ready(1) | {"recorder-2": "stopping"})
+        status_when(folder, lambda s: recorders_of(s) == ready(1))
+
+    assert supervise(folder, stage, scale)[0] == 0
+
+
+def test_supervisor_keeps_its_recorders_when_the_number_cannot_be_read(
+    folder: StackFolder, tmp_path: Path
+) -> None:
+    def scale(supervisor: Supervisor) -> None:
+        status_when(folder, lambda s: s["state"] == "running")
+        want(folder, 2)
+        status_when(folder, lambda s: recorders_of(s) == ready(2))
+        for wrong in ("{", "[]", '{"recorders": 0}', '{"recorders": "9"}', '{"recorders": 65}'):
+            folder.wanted.write_text(wrong)
+            assert wanted(folder) is None
+        folder.wanted.unlink()
+        # The supervisor has looked again by then.
+        os.kill(recorder_pid(folder), signal.SIGKILL)
+        status_when(folder, lambda s: recorders_of(s) == ready(2) and restarts(s) == 1)
+
+    assert supervise(folder, Stage(tmp_path, {}), scale)[0] == 0
+
+
+def recorder_pid(folder: StackFolder) -> int:
+    processes = read_json(folder.status)["processes"]
+    return next(int(each["pid"]) for each in processes if each["role"] == "recorder")
+
+
+def restarts(status: dict) -> int:  # type: ignore[type-arg]
+    return sum(each["restarts"] for each in status["processes"])
 
 
 def _hasty(actor: Callable[[str], Spec]) -> Callable[[str], Spec]:

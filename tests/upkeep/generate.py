@@ -22,6 +22,7 @@ from pydantic_core import PydanticUndefined
 from firstcome import failpoints
 from firstcome.cli import command
 from firstcome.eventlog import consumer, kafka
+from firstcome.gate import keys
 from firstcome.local import connect
 from firstcome.metrics import catalogue
 from firstcome.settings import KafkaSettings, Settings
@@ -60,6 +61,23 @@ What concerns a whole drop is told by the console, which looks at all engines on
 it cannot see at the moment, it does not tell. Of several consoles take the maximum.
 """
 
+KEYS_INTRO = """
+# Keys in Redis
+
+Every key that a running system has; anything else in its database is not ours. The
+[lifecycles](lifecycle.md) say what brings a key to its end.
+
+**TTL: none, on any key.** A running campaign needs all of them, at any age: a user's entry that
+expired would let him in twice, and a journal's would lose a claim. So each end is an act, and an
+ended campaign costs memory until it is archived: `firstcome campaign archive ID`.
+
+**Memory: `maxmemory-policy noeviction`.** Any other policy throws users of a running drop away when
+Redis is full; with it writes are refused, the gate admits nobody (503), and nothing is lost. Alarm
+at 80 % of `maxmemory`; `firstcome doctor` looks at both. A campaign takes about 20 MiB for a
+million users.
+
+"""
+
 PROFILE_INTRO = """
 ## The profile `source`
 
@@ -95,6 +113,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs/cli.md": cli_page(),
         ROOT / "docs/failpoints.md": failpoints_page(),
         ROOT / "docs/metrics.md": metrics_page(),
+        ROOT / "docs/redis-keys.md": keys_page(),
         ROOT / "deploy/debezium/connector.json": connector(),
         **dashboards(),
     }
@@ -180,6 +199,18 @@ def metrics_page() -> str:
         parts += [f"\n## {role}\n", *_metric_rows(told)]
     shared = [metric for metric in catalogue.METRICS if len(metric.roles) > 1]
     parts += ["\n## Several processes\n", *_metric_rows(shared)]
+    return "".join(parts)
+
+
+def keys_page() -> str:
+    """Return the page of Redis' keys."""
+    parts = [HEAD, KEYS_INTRO, "| key | type | holds | memory | TTL | ends when |\n"]
+    parts.append("| --- | --- | --- | --- | --- | --- |\n")
+    for key in keys.KEYS:
+        ttl = "none" if key.ttl_seconds is None else f"{key.ttl_seconds} s"
+        parts.append(
+            f"| `{key.name}` | {key.type} | {key.holds} | {key.memory} | {ttl} | {key.ends} |\n"
+        )
     return "".join(parts)
 
 

@@ -57,7 +57,7 @@ def test_keys_of_the_gate_are_those_of_the_page() -> None:
     told = set(
         re.findall(r"^\| `(fc:[^`]+)`", (DOCS / "architecture.md").read_text(), re.MULTILINE)
     )
-    listed = set(re.findall(r"^(fc:\S+)", keys.__doc__ or "", re.MULTILINE))
+    listed = {key.name for key in keys.KEYS}
     campaign = CampaignId(7)
     made = {
         keys.gate(campaign),
@@ -70,6 +70,8 @@ def test_keys_of_the_gate_are_those_of_the_page() -> None:
         for key in listed
     }
     assert filled == made
+    assert {each.name for name in made if (each := keys.key_of(name))} == listed
+    assert keys.key_of("fc:{7}:gates") is keys.key_of("fc:{7}:3:users:") is None
     assert told == listed
 
 

@@ -3,6 +3,7 @@
 PostgreSQL holds the truth of a campaign; the gate follows by its version.
 """
 
+from firstcome.campaigns.archival import archive
 from firstcome.campaigns.commands import (
     ENGINES_AVAILABLE,
     KEEP,
@@ -24,6 +25,7 @@ __all__ = [
     "Mirrored",
     "Time",
     "Winner",
+    "archive",
     "mirror_for",
     "mirror_of",
 ]

@@ -27,6 +27,7 @@ from firstcome.model import (
 
 # The engines that a new campaign can have.
 ENGINES_AVAILABLE = (Engine.KAFKA, Engine.QUEUE, Engine.DIRECT)
+ARCHIVAL = postgres.queries("archival")
 NAME_MAX = 200
 WINNERS_ROWS = 5000  # read at a time: some milliseconds, one short transaction
 
@@ -158,6 +159,32 @@ class Campaigns:
         """Admit nobody any more, for good; claims already admitted are issued."""
         return self._set_state(campaign_id, CampaignState.CLOSED, actor, "close")
 
+    def archive(self, seen: Campaign, actor: str, *, position_last: int) -> Campaign:
+        """Put a closed campaign away: its epoch ends, its rows answer from now on.
+
+        `seen`: as it was when its gate, closed by then, had given `position_last` positions.
+        Refused while one of them has no row, or a dead letter waits for its decision.
+        """
+        campaign_id = seen.campaign_id
+        with self._transaction() as connection:
+            campaign = found(connection, "lock", campaign_id)
+            if campaign.state is CampaignState.ARCHIVED:
+                return campaign
+            closed = {campaign.state, seen.state} == {CampaignState.CLOSED}
+            if not closed or campaign.epoch != seen.epoch:
+                raise Refused(
+                    f"campaign {campaign_id} is {campaign.state}, or its gate has just been made "
+                    f"anew: nothing was changed. `firstcome campaign close {campaign_id}`, then "
+                    "try again"
+                )
+            values = {"campaign_id": campaign_id, "epoch": campaign.epoch}
+            values |= {"position_last": position_last}
+            rows, letters = connection.execute(ARCHIVAL["open_ends"], values).fetchone() or (0, 0)
+            _check_ended(campaign_id, position_last - rows, letters)
+            connection.execute(ARCHIVAL["end_epoch"], values)
+            archived = campaign._replace(state=CampaignState.ARCHIVED)
+            return _change(connection, archived, actor, "archive", {"from": campaign.state})
+
     def restock(self, campaign_id: CampaignId, coupons: int, actor: str) -> Campaign:
         """Add to the stock. Refused once closed. Not idempotent: it adds each time."""
         with self._transaction() as connection:
@@ -215,6 +242,19 @@ def _alive(campaign: Campaign, action: str) -> Campaign:
             "nothing was changed: create a new campaign"
         )
     return campaign
+
+
+def _check_ended(campaign_id: CampaignId, under_way: int, letters: int) -> None:
+    if under_way > 0:
+        raise Refused(
+            f"{under_way} claims of campaign {campaign_id} are under way: nothing was changed; try "
+            "again when recorders or the sweeper have recorded them, in a minute at most"
+        )
+    if letters > 0:
+        raise Refused(
+            f"{letters} dead letters of campaign {campaign_id} wait for a decision: nothing was "
+            f"changed; `firstcome dead-letters list --campaign {campaign_id}` shows them"
+        )
 
 
 def _check_name(name: str) -> None:

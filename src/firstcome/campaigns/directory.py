@@ -107,10 +107,11 @@ class CampaignDirectory:
         if not rows:
             return Standing(Status.NOT_REQUESTED, problem=Outcome.NOT_FOUND)
         engine, state, position, status, is_settled = rows[0]
-        is_told = is_settled or engine == Engine.DIRECT or not gate_returns
-        if position is not None and is_told:
+        # Without a gate, or put away with all its claims recorded: the rows are all there is.
+        rows_decide = engine == Engine.DIRECT or state == CampaignState.ARCHIVED
+        if position is not None and (is_settled or rows_decide or not gate_returns):
             return Standing(Status(status), position)
-        if position is None and (engine == Engine.DIRECT or state == CampaignState.ARCHIVED):
+        if position is None and rows_decide:
             return Standing(Status.NOT_REQUESTED)
         return Standing(Status.NOT_REQUESTED, problem=Outcome.UNAVAILABLE)
 

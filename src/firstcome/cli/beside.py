@@ -67,6 +67,20 @@ def shown(campaigns: Campaigns, redis: RedisSettings, campaign_id: CampaignId) -
     )
 
 
+def gate_is_gone(redis: RedisSettings, campaign: Campaign) -> bool:
+    """Wait until the keys of an archived campaign are leaving Redis; False: not in time."""
+    deadline = time.monotonic() + GATE_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            with GateSession.open(redis) as session:
+                if not register.read(session, campaign.campaign_id).field:
+                    return True
+        except GateUnavailable:
+            pass
+        time.sleep(GATE_PAUSE_SECONDS)
+    return False
+
+
 def gate_follows(redis: RedisSettings, campaign: Campaign) -> bool:
     """Wait until the gate is open at this version or a later one; False: not in time.
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -22,11 +23,13 @@ from rich.table import Table
 
 from firstcome import postgres
 from firstcome.campaigns import KEEP, Campaigns, Time, Winner
-from firstcome.cli.beside import GATE_TIMEOUT_SECONDS, gate_follows, shown
+from firstcome.campaigns import archive as put_away
+from firstcome.cli.beside import GATE_TIMEOUT_SECONDS, gate_follows, gate_is_gone, shown
 from firstcome.coupons import CouponCodes
 from firstcome.errors import InvalidSettings
 from firstcome.eventlog.admin import LogAdmin
-from firstcome.model import Campaign, CampaignId, Engine
+from firstcome.gate.session import GateSession
+from firstcome.model import Campaign, CampaignId, CampaignState, Engine
 from firstcome.settings import Settings
 
 app = typer.Typer(help="Make, look at and change campaigns.", no_args_is_help=True)
@@ -135,6 +138,19 @@ def close(campaign_id: Id, json: Json = False) -> None:
 
 
 @app.command()
+def archive(campaign_id: Id, json: Json = False) -> None:
+    """Put a closed campaign away, for good: its keys leave Redis, its history stays.
+
+    Users go on seeing their coupons and their status. Refused while claims are under way or dead
+    letters wait for a decision.
+    """
+    settings = Settings.load()
+    open_gate = partial(GateSession.open, settings.redis)
+    changed = put_away(_campaigns(settings), open_gate, CampaignId(campaign_id), _actor())
+    _print_changed(settings, changed, json)
+
+
+@app.command()
 def restock(
     campaign_id: Id,
     coupons: Annotated[int, typer.Argument(min=1, help="How many more.")],
@@ -213,7 +229,8 @@ def _changed_time(text: str | None, option: str) -> Time:
 
 def _print_changed(settings: Settings, campaign: Campaign, json: bool) -> None:
     """Print the campaign, once the gate has followed or the wait for it is over."""
-    followed = gate_follows(settings.redis, campaign)
+    archived = campaign.state is CampaignState.ARCHIVED
+    followed = (gate_is_gone if archived else gate_follows)(settings.redis, campaign)
     if not followed:
         _warn(
             f"campaign {campaign.campaign_id} is changed, but its gate does not show it after "

@@ -20,6 +20,7 @@ from firstcome.cli import (
     failpoints,
     faults,
     relay,
+    scale,
     serve,
     stack,
     token,
@@ -34,7 +35,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (stack, serve, drop, verify, token, doctor):
+for group in (stack, scale, serve, drop, verify, token, doctor):
     app.add_typer(group.app)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -23,6 +23,7 @@ class Role(StrEnum):
     SWEEPER = "sweeper"
     CONSOLE = "console"
     RELAY = "relay"
+    AUTOSCALER = "autoscaler"
 
 
 @app.command()
@@ -32,6 +33,9 @@ def serve(
         int | None,
         typer.Option(help="api: an inherited listening socket, shared by several api processes."),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="autoscaler: log each decision, and change nothing.")
+    ] = False,
 ) -> None:
     """Be one process of the path, in the foreground, until SIGTERM."""
     from firstcome import processes
@@ -45,6 +49,8 @@ def serve(
         processes.serve_sweeper(settings)
     elif role is Role.RELAY:
         processes.serve_relay(settings)
+    elif role is Role.AUTOSCALER:
+        processes.serve_autoscaler(settings, dry_run=dry_run)
     else:
         processes.serve_console(settings)
 

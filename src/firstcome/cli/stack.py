@@ -20,6 +20,7 @@ from rich.table import Table
 
 from firstcome.local.folder import StackFolder
 from firstcome.local.identity import Identity
+from firstcome.local.recorders import RECORDERS_MAX, wanted
 from firstcome.local.shape import Shape
 from firstcome.local.stack import Stack, StartFailed
 from firstcome.local.tail import follow, last_lines
@@ -35,7 +36,10 @@ NOT_RUNNING, OTHER_SHAPE = 3, 1
 @app.command()
 def up(  # noqa: PLR0913 - one argument per option
     api: Annotated[int | None, typer.Option(min=1, max=64, help="Api processes.")] = None,
-    recorders: Annotated[int | None, typer.Option(min=1, max=64, help="Recorders.")] = None,
+    recorders: Annotated[
+        int | None,
+        typer.Option(min=1, max=RECORDERS_MAX, help="Recorders; else as many as before."),
+    ] = None,
     brokers: Annotated[
         Literal["1", "3"] | None, typer.Option(help="Kafka brokers; 3 keep three copies.")
     ] = None,
@@ -54,6 +58,10 @@ def up(  # noqa: PLR0913 - one argument per option
         bool | None,
         typer.Option("--monitoring", help="With Prometheus and Alertmanager, if installed."),
     ] = None,
+    autoscale: Annotated[
+        bool | None,
+        typer.Option("--autoscale/--no-autoscale", help="Recorders come and go with their lag."),
+    ] = None,
     engines_only: Annotated[bool, typer.Option("--engines-only", hidden=True)] = False,
     shape: Annotated[
         str, typer.Option(hidden=True, help="Further fields of the shape, as JSON; for drills.")
@@ -63,11 +71,11 @@ def up(  # noqa: PLR0913 - one argument per option
     """Start the local stack and wait until all of it is ready. A running one is left as it is."""
     asked: dict[str, Any] = {"api": api, "recorders": recorders, "auth": auth, "broker": broker}
     asked |= {"brokers": int(brokers) if brokers else None, "relay": relay}
-    asked |= {"engines_only": engines_only, "monitoring": monitoring}
+    asked |= {"engines_only": engines_only, "monitoring": monitoring, "autoscale": autoscale}
     asked = {name: value for name, value in asked.items() if value is not None} | json.loads(shape)
     stack = Stack(StackFolder(state_folder()))
     ran = stack.folder.supervisor() is not None
-    kept = {"brokers": Identity.of(stack.folder).brokers}
+    kept = {"brokers": Identity.of(stack.folder).brokers, "recorders": wanted(stack.folder) or 1}
     try:
         with _Progress(quiet=ran).shown() as progress:
             status = stack.up(Shape(**{**kept, **asked}), progress.see)

@@ -78,6 +78,16 @@ class OverviewReport(msgspec.Struct, frozen=True):
     outbox: OutboxView
     campaigns: list[CampaignOverview]
 
+    @property
+    def under_way(self) -> int | None:
+        """Claims that have their place and no row yet; None while Redis gives no answer.
+
+        A gate that waits for its rebuild is left out: nobody knows its part until then.
+        """
+        if any(each.gate.state is GateState.UNREACHABLE for each in self.campaigns):
+            return None
+        return sum(each.under_way or 0 for each in self.campaigns)
+
 
 class _Facts(NamedTuple):
     """A row of sql/overview.sql."""

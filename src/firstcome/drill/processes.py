@@ -52,10 +52,11 @@ class Processes:
     def unexplained(self) -> list[str]:
         """Return a sentence for every restart that is none of ours."""
         restarts = self.restarts_seen()
+        known = Counter(self.restarts)  # a recorder that came later had none
         return [
-            f"{name} was restarted, and nobody had ended it: {seen}, not {self.restarts[name]}"
+            f"{name} was restarted, and nobody had ended it: {seen}, not {known[name]}"
             for name, seen in restarts.items()
-            if not 0 <= seen - self.restarts[name] <= self._allowed[name]
+            if not 0 <= seen - known[name] <= self._allowed[name]
         ]
 
     def allow(self, name: str) -> None:

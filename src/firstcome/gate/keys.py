@@ -1,23 +1,73 @@
-"""Every key of the gate: its name, type, content and end. The TTL rules live here.
+"""Every key in Redis: its name, type, content, memory and end. The TTL rules live here.
 
-fc:{id}:gate                    hash      epoch, version, state, opens_at, closes_at (ms), buckets,
-                                          position_last, position_limit
-    ends with the archival of the campaign
-fc:{id}:<epoch>:users:<bucket>  hash      user -> position, or -(position * 2^24 + attempt)
-    ends with the epoch, and with the archival of the campaign
-fc:{id}:<epoch>:journal         stream    one entry per admitted batch, id <first position>-0:
-                                          u users, a attempts (empty: none), t time in seconds
-    ends entry by entry, each once all its positions are settled
-fc:{id}:<epoch>:settled         bitfield  two bits a position: an index into model.SETTLED
-    ends with the epoch, and with the archival of the campaign
-
-No key has a TTL: a running campaign needs them all, and each end above is an act. The braces are
-the cluster hash tag: a campaign lives in one slot, so a script may touch all its keys.
+No key has a TTL: a running campaign needs them all, and each end is an act of the sweeper or of a
+rebuild. The braces are the cluster hash tag: a campaign lives in one slot, so a script may touch
+all its keys. docs/redis-keys.md is generated from KEYS.
 """
 
+import re
 import zlib
+from typing import NamedTuple
 
 from firstcome.model import CampaignId, UserId
+
+
+class Key(NamedTuple):
+    """One kind of key; `type` is Redis' word."""
+
+    name: str
+    type: str
+    holds: str
+    memory: str
+    ends: str
+    ttl_seconds: int | None = None  # None: it has none
+
+
+KEYS = (
+    Key(
+        "fc:{id}:gate",
+        "hash",
+        "epoch, version, state, opens_at, closes_at (ms), buckets, position_last, position_limit",
+        "some 200 bytes a campaign",
+        "its campaign is archived",
+    ),
+    Key(
+        "fc:{id}:<epoch>:users:<bucket>",
+        "hash",
+        "user -> position, or -(position * 2^24 + attempt)",
+        "16 to 18 bytes a user who is in, as listpacks of about 50 (rebuild.bucket_users)",
+        "the next epoch has opened, or its campaign is archived",
+    ),
+    Key(
+        "fc:{id}:<epoch>:journal",
+        "stream",
+        "one entry per admitted batch, id <first position>-0: u users, a attempts (empty: none), "
+        "t time in seconds",
+        "the claims under way, some 20 bytes each; empty at rest",
+        "entry by entry, each once all its positions are settled; the key as those of the users",
+    ),
+    Key(
+        "fc:{id}:<epoch>:settled",
+        "string",
+        "two bits a position: an index into model.SETTLED",
+        "a quarter of a byte a position",
+        "the next epoch has opened, or its campaign is archived",
+    ),
+)
+
+
+def key_of(name: str) -> Key | None:
+    """Return what kind of key this is; None: none of ours."""
+    return next((key for key, pattern in _PATTERNS if pattern.fullmatch(name)), None)
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    """Turn `fc:{id}:<epoch>:journal` into what matches `fc:{7}:3:journal`."""
+    plain = re.escape(name).replace(re.escape("{id}"), r"\{[0-9]+\}")
+    return re.compile(re.sub("<[a-z]+>", "[0-9]+", plain))
+
+
+_PATTERNS = [(key, _pattern(key.name)) for key in KEYS]
 
 
 def gate(campaign_id: CampaignId) -> str:

@@ -218,6 +218,11 @@ class Loader:
             self._session.call("SET", self._settled_key, bytes(self._settled))
 
 
+def forget(session: GateSession, campaign_id: CampaignId) -> None:
+    """Remove the gate of an archived campaign: no script does anything for it from now on."""
+    session.call("UNLINK", keys.gate(campaign_id))
+
+
 def unlink(session: GateSession, campaign_id: CampaignId, epoch: int, buckets: int) -> None:
     """Remove an ended epoch's keys, without holding Redis up."""
     prefix = keys.users_prefix(campaign_id, epoch)

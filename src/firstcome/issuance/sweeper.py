@@ -22,6 +22,7 @@ from firstcome.eventlog.events import IssuanceRequested
 from firstcome.gate import register
 from firstcome.gate.journal import Journal, JournalEntry
 from firstcome.gate.session import GateSession
+from firstcome.issuance.archived import remove_keys
 from firstcome.issuance.batch import Batch
 from firstcome.issuance.mirror import mirror
 from firstcome.issuance.reconciliation import Reconciliation
@@ -63,6 +64,7 @@ class Swept(NamedTuple):
     trimmed: int = 0
     recorded: int = 0
     rebuilt: int = 0
+    removed: int = 0  # epochs of archived campaigns
 
 
 class Sweeper:
@@ -135,20 +137,22 @@ class Sweeper:
         mirrored = sum(
             mirror(connection, session, each, gates[each.campaign_id]) for each in healthy
         )
-        trimmed = recorded = 0
+        trimmed = recorded = removed = 0
         if monotonic() - self._swept_at >= self._settings.tick_seconds:
             self._swept_at = monotonic()
             trimmed, recorded = self._sweep(session, healthy, gates)
             self.reconciliation.run_once(connection, healthy, gates)
+            removed = remove_keys(connection, session)
         # Last: it may wait for long, or fail again and again; healthy gates must not feel that.
         rebuilt = self._rebuild(stale) if stale else 0
-        return self._told(Swept(mirrored, trimmed, recorded, rebuilt))
+        return self._told(Swept(mirrored, trimmed, recorded, rebuilt, removed))
 
     def _told(self, swept: Swept) -> Swept:
         catalogue.SWEPT_AT.set(time())
         catalogue.MIRRORED.add(swept.mirrored)
         catalogue.SWEPT.add(swept.recorded)
         catalogue.REBUILT.add(swept.rebuilt)
+        catalogue.KEYS_REMOVED.add(swept.removed)
         return swept
 
     def _links(self) -> tuple[postgres.Connection, GateSession]:

@@ -110,6 +110,13 @@ class Blueprint:
         environment = self._environment("alertmanager")
         return monitoring.specs(self.folder.path, self.identity.ports, environment)
 
+    def recorder(self, number: int) -> Spec:
+        """Return a recorder that comes while the stack runs; it keeps its port from then on."""
+        name = f"recorder-{number}"
+        self.identity.choose_port(metrics_port(name))
+        self.identity.save(self.folder)
+        return self._serving(name)
+
     def listener(self) -> socket.socket:
         """Return the socket that api processes accept from; it outlives each of them."""
         listener = socket.socket()
@@ -140,11 +147,11 @@ class Blueprint:
             fault=lambda life: connect.fault(port),
         )
 
-    def _serving(self, name: str, listener: int) -> Spec:
+    def _serving(self, name: str, listener: int | None = None) -> Spec:
         role = name.partition("-")[0]
         port = self.identity.ports[metrics_port(name)]
         spec = self._own(name, role, ["serve", role])
-        if role == "api":
+        if role == "api" and listener is not None:
             command = [*spec.command, "--fd", str(listener)]
             spec = replace(spec, command=command, inherited=(listener,))
         return replace(

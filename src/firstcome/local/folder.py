@@ -3,6 +3,7 @@
     <state>/settings.toml   addresses and secrets, read by every process and verb (0600)
     <state>/identity.json   what is made once and kept: passwords, keys, ports (0600)
     <state>/status.json     what the supervisor last saw (0600)
+    <state>/wanted.json     how many recorders are wanted (0600)
     <state>/run/            the supervisor's lock and the pids of its children
     <state>/logs/           one file per process
     <state>/postgres, redis, kafka-1, connect-1 ...   the engines' data
@@ -27,6 +28,7 @@ class StackFolder:
         self.settings = self.path / "settings.toml"
         self.identity = self.path / "identity.json"
         self.status = self.path / "status.json"
+        self.wanted = self.path / "wanted.json"
         self.run = self.path / "run"
         self.children = self.run / "children.json"
         self.logs = self.path / "logs"
@@ -75,9 +77,11 @@ class StackFolder:
         engines += self.path.glob("kafka-[1-9]")
         # New folders of a preparation that was cut short.
         engines += [self.path / "postgres.new"]
+        for torn in self.path.glob("*.[0-9]*.new"):
+            torn.unlink(missing_ok=True)
         for folder in (*engines, self.logs, self.run):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.settings, self.identity, self.status):
+        for file in (self.settings, self.identity, self.status, self.wanted):
             file.unlink(missing_ok=True)
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
@@ -90,7 +94,8 @@ def write_json(path: Path, document: Any) -> None:
 
 def write_private(path: Path, text: str) -> None:
     """Replace a file in one step, readable by its owner only."""
-    new = path.with_name(path.name + ".new")
+    # Of this process alone: two may replace the same file at the same moment.
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)

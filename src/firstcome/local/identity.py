@@ -60,6 +60,14 @@ class Identity:
         for name in [*names, *further]:
             self.ports[name] = ports.reserve(self.ports.get(name) or preferred.get(name))
 
+    def choose_port(self, name: str) -> None:
+        """Reserve one port more, as before where possible; nothing happens if it is reserved.
+
+        In a supervisor only: its reserved ports are those of one stack.
+        """
+        if not ports.is_reserved(kept := self.ports.get(name)):
+            self.ports[name] = ports.reserve(kept)
+
     def save(self, folder: StackFolder) -> None:
         """Write it down, readable by its owner only."""
         write_json(folder.identity, asdict(self))

@@ -25,6 +25,11 @@ def reserve(wanted: int | None, host: str = "127.0.0.1") -> int:
     raise OSError(f"no free port between {FIRST} and {LAST} on {host}")
 
 
+def is_reserved(port: int | None) -> bool:
+    """Whether this process has the port already."""
+    return port in _reserved
+
+
 def _candidates(wanted: int | None) -> Iterator[int]:
     if wanted:
         yield wanted

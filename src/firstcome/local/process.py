@@ -59,7 +59,7 @@ def pause_seconds(quick_deaths: int) -> float:
 
 
 class Process:
-    """A Spec at work. `state` is stopped, starting, ready or backing-off."""
+    """A Spec at work. `state` is stopped, starting, ready, backing-off or stopping."""
 
     def __init__(self, spec: Spec, log: Path) -> None:
         """`log` gets what the process writes to its standard output and error."""
@@ -74,6 +74,7 @@ class Process:
         self._retry_at = 0.0
         self._begun_at = 0.0
         self._looked_at = 0.0
+        self._stopping_at = 0.0
         self._fault: str | None = None
         self._preparation: _Preparation | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -100,8 +101,18 @@ class Process:
         self._begun_at = now
         self._preparation = _Preparation(self.spec)
 
+    def stop(self, now: float) -> None:
+        """Let it end in its own time, and by force after that; `poll` until it is stopped."""
+        self.state = "stopping"
+        self._stopping_at = now
+        self.signal(self.spec.stop_signal)
+
     def poll(self, now: float) -> None:
         """Move to the next state if something has happened; `now` is monotonic seconds."""
+        if self.state == "stopping":
+            if not self.gone() and now - self._stopping_at > self.spec.stop_seconds:
+                self.signal(signal.SIGKILL)
+            return
         if self.state == "backing-off" and now >= self._retry_at:
             self.restarts += 1
             self.start(now)

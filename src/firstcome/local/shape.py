@@ -17,6 +17,7 @@ class Shape:
     auth: Literal["jwt", "gateway"] = "jwt"
     broker: Literal["kafka", "external"] = "kafka"
     relay: RelayMode = "polling"
+    autoscale: bool = False
     engines_only: bool = False
     monitoring: bool = False
     # For fault drills: ports before engines (see links.py), and variables by role of process.
@@ -39,7 +40,8 @@ class Shape:
             return []
         recorders = [f"recorder-{number}" for number in range(1, self.recorders + 1)]
         apis = [f"api-{number}" for number in range(1, self.api + 1)]
-        return ["sweeper-1", *recorders, *apis, "relay-1", "console-1"]
+        scaling = ["autoscaler-1"] if self.autoscale else []
+        return ["sweeper-1", *recorders, *apis, "relay-1", "console-1", *scaling]
 
     def to_json(self) -> str:
         """Return it for a command line."""

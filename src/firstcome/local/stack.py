@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from firstcome.errors import Refused, Unavailable
-from firstcome.local import monitoring, remains
+from firstcome.local import monitoring, recorders, remains
 from firstcome.local.blueprint import kafka_servers
 from firstcome.local.folder import StackFolder, read_json
 from firstcome.local.identity import Identity
@@ -83,6 +83,51 @@ class Stack:
             self.folder.wipe()
         return ran
 
+    def recorders(self) -> int:
+        """Return how many recorders are wanted. Raises Refused where nothing runs."""
+        return int(self._running()["shape"]["recorders"])
+
+    def scale(self, count: int) -> None:
+        """Want so many recorders; the supervisor follows within a second. Raises Refused.
+
+        The number is kept over restarts of the stack.
+        """
+        self._running()
+        recorders.want(self.folder, count)
+
+    def await_recorders(self, count: int, seconds: float) -> None:
+        """Return once so many recorders work and no other one does. Raises Unavailable."""
+        deadline = time.monotonic() + seconds
+        while (here := self.counted(recorders.ROLE)) != {"running": count, "ready": count}:
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"{count} recorders are wanted, but {here['ready']} of {here['running']} are "
+                    f"ready after {seconds:g} s: nothing is lost, claims wait in the log; see "
+                    "`firstcome logs recorder`"
+                )
+            time.sleep(POLL_SECONDS)
+
+    def counted(self, role: str) -> dict[str, int]:
+        """Return how many processes of a role there are, and how many of them are ready."""
+        states = [each["state"] for each in self.status()["processes"] if each["role"] == role]
+        return {"running": len(states), "ready": states.count("ready")}
+
+    def metrics_urls(self, role: str) -> list[str]:
+        """Return where the processes of a role tell what they do."""
+        processes = self.status()["processes"]
+        return [each["metrics_url"] for each in processes if each["role"] == role]
+
+    def check_up(self) -> None:
+        """Return if a stack runs here, be it that it is starting. Raises Refused."""
+        if self.folder.supervisor() is None:
+            raise _nothing_to_scale(self.folder, "stopped")
+
+    def _running(self) -> Status:
+        status = self.status()
+        if status["state"] != "running" or status["shape"]["engines_only"]:
+            raise _nothing_to_scale(self.folder, status["state"])
+        return status
+
     def _launch(self, shape: Shape) -> "subprocess.Popen[bytes]":
         Identity.of(self.folder, shape.brokers)  # refuses in this process, with its own message
         kafka_servers(shape)
@@ -126,3 +171,10 @@ class Stack:
         if said is None or said["supervisor"] != pid:
             return stopped() | {"state": "starting", "supervisor": pid}
         return said
+
+
+def _nothing_to_scale(folder: StackFolder, state: str) -> Refused:
+    return Refused(
+        f"no local stack with recorders runs in {folder.path} ({state}): `firstcome up` starts "
+        "one; on Kubernetes KEDA scales (deploy/keda)"
+    )

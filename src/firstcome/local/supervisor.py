@@ -1,9 +1,10 @@
 """The daemon of one local stack: starts its processes in order, restarts them, stops them in order.
 
 PostgreSQL, Redis and Kafka start together; then `migrate` runs; then what the relay needs is made;
-then all others start; then who watches them. SIGTERM drains: nobody new is let in first, the
-engines go last. Each process gets its time to end, then SIGKILL. One thread, no waiting inside
-`run_once()`. What it sees is in status.json.
+then all others start; then who watches them. While all of it runs, recorders come and go as they
+are wanted. SIGTERM drains: nobody new is let in first, the engines go last. Each process gets its
+time to end, then SIGKILL. One thread, no waiting inside `run_once()`. What it sees is in
+status.json.
 """
 
 import contextlib
@@ -26,11 +27,13 @@ from firstcome.local.blueprint import Blueprint, port_names
 from firstcome.local.folder import StackFolder, write_json
 from firstcome.local.identity import Identity
 from firstcome.local.process import Process, Spec
+from firstcome.local.recorders import Recorders, want
 from firstcome.local.shape import Shape
 
 # Roles in the order in which they end.
 DRAIN_ORDER = (
-    ("prometheus", "alertmanager", "migrate", "api"),  # a stop that was asked for wakes nobody
+    # A stop that was asked for wakes nobody.
+    ("prometheus", "alertmanager", "migrate", "api", "autoscaler"),
     ("recorder",),
     ("sweeper", "console", "relay", "connect"),
     ("kafka",),
@@ -53,6 +56,8 @@ class Supervisor:
         self._blueprint = blueprint
         self._processes: list[Process] = []
         self._listener: socket.socket | None = None
+        recorders = 0 if blueprint.shape.engines_only else blueprint.shape.recorders
+        self._recorders = Recorders(folder, recorders, self._recorder)
         self._stages = (
             ["engines"]
             if blueprint.shape.engines_only
@@ -78,6 +83,8 @@ class Supervisor:
             process.poll(now)
         if self.state == "starting":
             self._judge_start(now)
+        elif self.state == "running" and self._recorders.count:
+            self._recorders.follow(self._processes, now)
         self._publish()
 
     def drain(self) -> None:
@@ -97,7 +104,7 @@ class Supervisor:
             "state": self.state,
             "urls": self._blueprint.urls(),
             "supervisor": os.getpid(),
-            "shape": asdict(self._blueprint.shape),
+            "shape": asdict(self._blueprint.shape) | {"recorders": self._recorders.count},
             "failure": self.failure,
             "processes": [
                 {
@@ -146,6 +153,10 @@ class Supervisor:
             process = Process(spec, self._folder.log(spec.name))
             self._processes.append(process)
             process.start(now)
+
+    def _recorder(self, number: int) -> Process:
+        spec = self._blueprint.recorder(number)
+        return Process(spec, self._folder.log(spec.name))
 
     def _fail(self, process: Process, reason: str) -> None:
         self.failure = {"process": process.spec.name, "reason": reason}
@@ -240,6 +251,7 @@ def main(path: str, shape_json: str) -> int:
         identity.save(folder)
         blueprint = Blueprint(folder, identity, shape)
         blueprint.write_settings()
+        want(folder, shape.recorders)
         return Supervisor(folder, blueprint).run()
     except Exception as error:
         traceback.print_exc()

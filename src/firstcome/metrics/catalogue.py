@@ -8,7 +8,8 @@ engines once a second; the other processes tell what they do themselves.
 from firstcome.metrics.instruments import Counter, Gauge, Histogram, Metric
 
 API, RECORDER, SWEEPER, RELAY, CONSOLE = "api", "recorder", "sweeper", "relay", "console"
-EVERY = (API, RECORDER, SWEEPER, RELAY, CONSOLE)
+AUTOSCALER = "autoscaler"
+EVERY = (API, RECORDER, SWEEPER, RELAY, CONSOLE, AUTOSCALER)
 
 # From a thousandth of a second to ten, about three to a decade; finer where the goals lie.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
@@ -167,6 +168,11 @@ MIRRORED = Counter(
     by=(SWEEPER,),
 )
 REBUILT = Counter("firstcome_gates_rebuilt_total", "Gates made anew.", by=(SWEEPER,))
+KEYS_REMOVED = Counter(
+    "firstcome_epochs_removed_total",
+    "Epochs of archived campaigns whose keys were removed from Redis.",
+    by=(SWEEPER,),
+)
 INTERRUPTED = Counter(
     "firstcome_sweeps_interrupted_total", "Ticks that an absent engine ended.", by=(SWEEPER,)
 )
@@ -187,6 +193,30 @@ RELAY_INTERRUPTED = Counter(
     "A relay had to begin anew: an engine was away, or its slot could not be read.",
     "reason",
     by=(RELAY,),
+)
+
+# autoscaler
+DECIDED_AT = Gauge(
+    "firstcome_autoscaler_decided_timestamp_seconds",
+    "When the autoscaler last decided, in seconds since 1970.",
+    by=(AUTOSCALER,),
+)
+DECISIONS = Counter(
+    "firstcome_autoscaler_decisions_total",
+    "Looks of the autoscaler, by what became of them: add, remove, keep, wait, held, blind.",
+    "kind",
+    by=(AUTOSCALER,),
+)
+RECORDERS_WANTED = Gauge(
+    "firstcome_recorders_wanted", "Recorders that there should be.", by=(AUTOSCALER,)
+)
+RECORDERS = Gauge(
+    "firstcome_recorders", "Recorders that tell the autoscaler what they do.", by=(AUTOSCALER,)
+)
+DRAIN = Gauge(
+    "firstcome_autoscaler_drain_seconds",
+    "How long the claims under way will take at the pace of the last look.",
+    by=(AUTOSCALER,),
 )
 
 # console: the whole drop, looked at once a second

@@ -1,6 +1,7 @@
-"""What operators can set: `sections` says what there is, `loading` where it is read from."""
+"""What operators can set: `sections` and `scaling` say what, `loading` where it is read from."""
 
 from firstcome.settings.loading import Settings, state_folder, toml_file
+from firstcome.settings.scaling import AutoscalerSettings
 from firstcome.settings.sections import (
     ApiSettings,
     AuthSettings,
@@ -27,6 +28,7 @@ from firstcome.settings.sections import (
 __all__ = [
     "ApiSettings",
     "AuthSettings",
+    "AutoscalerSettings",
     "ConsoleSettings",
     "CouponSettings",
     "DirectSettings",

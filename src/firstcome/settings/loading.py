@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 
 from firstcome.errors import InvalidSettings
+from firstcome.settings.scaling import AutoscalerSettings
 from firstcome.settings.sections import (
     ApiSettings,
     AuthSettings,
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     coupons: CouponSettings = CouponSettings()
     console: ConsoleSettings = ConsoleSettings()
     relay: RelaySettings = RelaySettings()
+    autoscaler: AutoscalerSettings = AutoscalerSettings()
     laws: LawSettings = LawSettings()
     failpoints: FailpointSettings = FailpointSettings()
     logs: LogSettings = LogSettings()
