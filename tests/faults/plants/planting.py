@@ -70,7 +70,9 @@ def environment(plant: Plant | None, proofs: Path) -> dict[str, str]:
     """Return the variables that let a stack's processes carry a plant; none without one."""
     if plant is None:
         return {}
-    path = os.pathsep.join((str(SITE), str(SITE.parents[3])))
+    # Whatever finds the product for everybody else has to find the same one here.
+    own = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join((str(SITE), str(SITE.parents[3]), *([own] if own else [])))
     return {PLANT: plant.name, PROOFS: str(proofs), "PYTHONPATH": path}
 
 
