@@ -96,7 +96,7 @@ class Reconciliation:
         self._marks = {
             each.campaign_id: self._marks.get(each.campaign_id, deque()) for each in campaigns
         }
-        # Nobody looks at an archived campaign again, so nothing could end its drift.
+        # Of an archived campaign nothing could end it; a gate that is rebuilt is looked at anew.
         self.drifts = {key: drift for key, drift in self.drifts.items() if key in self._marks}
         for each in campaigns:
             gate, marks = gates[each.campaign_id], self._marks[each.campaign_id]
