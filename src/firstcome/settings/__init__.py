@@ -1,6 +1,7 @@
 """What operators can set: `sections` says what there is, `loading` where it is read from."""
 
 from firstcome.settings.loading import Settings, state_folder, toml_file
+from firstcome.settings.monitoring import MonitoringSettings
 from firstcome.settings.sections import (
     ApiSettings,
     AuthSettings,
@@ -13,7 +14,6 @@ from firstcome.settings.sections import (
     LawSettings,
     LogSettings,
     MetricsSettings,
-    MonitoringSettings,
     PostgresSettings,
     RebuildSettings,
     RecorderSettings,

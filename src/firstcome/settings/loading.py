@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 
 from firstcome.errors import InvalidSettings
+from firstcome.settings.monitoring import MonitoringSettings
 from firstcome.settings.sections import (
     ApiSettings,
     AuthSettings,
@@ -30,7 +31,6 @@ from firstcome.settings.sections import (
     LawSettings,
     LogSettings,
     MetricsSettings,
-    MonitoringSettings,
     PostgresSettings,
     RebuildSettings,
     RecorderSettings,
