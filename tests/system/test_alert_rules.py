@@ -4,6 +4,7 @@ That each alert is among the tried ones is a test of tests/upkeep. Configuration
 programs that use them.
 """
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -48,3 +49,63 @@ def test_unit_tests_of_the_rules_can_fail(tmp_path: Path) -> None:
 def test_prometheus_and_alertmanager_accept_their_configurations() -> None:
     run("promtool", "check", "config", str(DEPLOY / "prometheus/prometheus.yml"))
     run("amtool", "check-config", str(DEPLOY / "alertmanager/alertmanager.yml"))
+
+
+@pytest.mark.parametrize(
+    ("status", "docs", "title", "text"),
+    [
+        (
+            "firing",
+            "https://docs.example",
+            "Critical: LagOld (2)",
+            "A record waits.\nA record waits.\n*For customers:* Late coupons.\n*To do:* Wait.\n"
+            "<https://docs.example/runbooks/lag-old.md|Runbook> · <http://p/graph?x=1|Graph> · "
+            "<http://a/#/silences/new?filter=%7Balertname%3D%22LagOld%22%7D|Silence>",
+        ),
+        (
+            "resolved",
+            "docs",
+            "Over: LagOld",
+            "Over since 00:10:00 UTC. It was: A record waits.\n" * 2
+            + "Runbook: docs/runbooks/lag-old.md · <http://p/graph?x=1|Graph>",
+        ),
+    ],
+)
+def test_message_is_what_its_reader_needs(
+    tmp_path: Path, status: str, docs: str, title: str, text: str
+) -> None:
+    labels = {"alertname": "LagOld", "severity": "critical"}
+    annotations = {
+        "summary": "A record waits.",
+        "impact": "Late coupons.",
+        "action": "Wait.",
+        "runbook_url": f"{docs}/runbooks/lag-old.md",
+    }
+    alert = {
+        "status": status,
+        "labels": labels,
+        "annotations": annotations,
+        "endsAt": "2026-11-22T00:10:00Z",
+        "generatorURL": "http://p/graph?x=1",
+    }
+    group = {
+        "status": status,
+        "alerts": [alert, alert],
+        "groupLabels": {"alertname": "LagOld"},
+        "commonLabels": labels,
+        "externalURL": "http://a",
+    }
+    data = tmp_path / "data.json"
+    data.write_text(json.dumps(group))
+
+    def rendered(template: str) -> str:
+        return run(
+            *("amtool", "template", "render"),
+            f"--template.glob={DEPLOY / 'alertmanager/*.tmpl'}",
+            f"--template.data={data}",
+            f'--template.text={{{{ template "firstcome.{template}" . }}}}',
+        ).strip()
+
+    assert rendered("title") == title
+    assert rendered("text") == text
+    assert rendered("graph") == "http://p/graph?x=1"

@@ -64,7 +64,8 @@ def test_folder_is_its_owners_alone(folder: StackFolder) -> None:
 def test_wipe_removes_the_stack_but_not_a_strangers_file(folder: StackFolder) -> None:
     write_json(folder.identity, {})
     (folder.path / "postgres" / "base").mkdir(parents=True)
-    (folder.path / "kafka-1").mkdir()
+    for name in ("kafka-1", "prometheus", "alertmanager"):
+        (folder.path / name).mkdir()
     mine = folder.path / "notes.txt"
     mine.touch()
     folder.wipe()

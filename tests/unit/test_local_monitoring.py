@@ -26,10 +26,17 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
 
 
+def process(name: str, state: str, metrics_url: str | None) -> dict[str, str | None]:
+    """Return what status says of one."""
+    role = name.partition("-")[0]
+    return {"name": name, "role": role, "state": state, "metrics_url": metrics_url}
+
+
 def test_targets_are_the_processes_that_tell_something(tmp_path: Path) -> None:
     told = [
-        {"name": "recorder-2", "role": "recorder", "metrics_url": "http://127.0.0.1:7/metrics"},
-        {"name": "redis", "role": "redis", "metrics_url": None},
+        process("recorder-2", "backing-off", "http://127.0.0.1:7/metrics"),
+        process("recorder-3", "stopping", "http://127.0.0.1:8/metrics"),
+        process("redis", "ready", None),
     ]
     monitoring.write_targets(tmp_path, told)
     file = tmp_path / "prometheus/targets.json"

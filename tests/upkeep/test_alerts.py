@@ -12,6 +12,7 @@ from typing import Any
 import promql_parser
 import pytest
 import typer
+import yaml
 
 from firstcome.cli import command
 from firstcome.metrics.catalogue import METRICS
@@ -130,6 +131,19 @@ def test_every_alert_is_tried_by_promtool(alert: Alert) -> None:
         checks = each["promql_expr_test"]
         assert all(f'alertname="{alert.name}",alertstate="firing"' in one["expr"] for one in checks)
         assert [bool(one.get("exp_samples")) for one in checks][:2] == [False, True]
+
+
+def test_alertmanager_holds_back_only_alerts_that_there_are() -> None:
+    names = {alert.name for alert in ALERTS}
+    document = yaml.safe_load((ROOT / "deploy/alertmanager/alertmanager.yml").read_text("utf-8"))
+    matchers = [
+        matcher
+        for rule in document["inhibit_rules"]
+        for matcher in (*rule["source_matchers"], *rule["target_matchers"])
+    ]
+    assert all(matcher.startswith("alertname =") for matcher in matchers)
+    said = {word for matcher in matchers for word in re.findall(r"\w+", matcher)[1:]}
+    assert said - {"Gone"} <= names  # .+Gone stands for several
 
 
 def test_every_alert_has_its_page_and_every_page_its_alert() -> None:

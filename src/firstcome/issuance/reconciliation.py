@@ -87,6 +87,7 @@ class Reconciliation:
         }
         if due:
             self._compare(connection, due)
+        self._count()
         return self.drifts
 
     def _remember(
@@ -95,6 +96,8 @@ class Reconciliation:
         self._marks = {
             each.campaign_id: self._marks.get(each.campaign_id, deque()) for each in campaigns
         }
+        # Of an archived campaign nothing could end it; a gate that is rebuilt is looked at anew.
+        self.drifts = {key: drift for key, drift in self.drifts.items() if key in self._marks}
         for each in campaigns:
             gate, marks = gates[each.campaign_id], self._marks[each.campaign_id]
             if marks and marks[-1].epoch != each.epoch:
@@ -127,6 +130,8 @@ class Reconciliation:
             else:
                 self._sound[campaign_id] = due[campaign_id]
             self._tell(campaign_id, drift)
+
+    def _count(self) -> None:
         catalogue.DRIFT.replace(
             {
                 (str(campaign_id), kind): count

@@ -35,6 +35,7 @@ RULES = ("prometheus.yml", "firstcome.rules.yml")
 TEMPLATE, CONFIGURATION = "firstcome.tmpl", "alertmanager.yml"
 # Where deploy/alertmanager/alertmanager.yml expects the webhook's address.
 WEBHOOK = "/etc/prometheus/slack-webhook-url"
+LEAVING = ("stopping", "stopped")  # on purpose: nobody is told of it
 RECEIVERS = "\nreceivers:\n"
 
 
@@ -95,7 +96,7 @@ def write_targets(state: Path, processes: Iterable[Mapping[str, Any]]) -> None:
             "labels": {"process": each["name"], "role": each["role"]},
         }
         for each in processes
-        if each["metrics_url"]
+        if each["metrics_url"] and each["state"] not in LEAVING
     ]
     text = json.dumps(targets, indent=1) + "\n"
     file = folder / TARGETS

@@ -1,6 +1,7 @@
 """What operators can set: `sections` and `scaling` say what, `loading` where it is read from."""
 
 from firstcome.settings.loading import Settings, state_folder, toml_file
+from firstcome.settings.monitoring import MonitoringSettings
 from firstcome.settings.scaling import AutoscalerSettings
 from firstcome.settings.sections import (
     ApiSettings,
@@ -14,7 +15,6 @@ from firstcome.settings.sections import (
     LawSettings,
     LogSettings,
     MetricsSettings,
-    MonitoringSettings,
     PostgresSettings,
     RebuildSettings,
     RecorderSettings,

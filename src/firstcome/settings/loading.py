@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 
 from firstcome.errors import InvalidSettings
+from firstcome.settings.monitoring import MonitoringSettings
 from firstcome.settings.scaling import AutoscalerSettings
 from firstcome.settings.sections import (
     ApiSettings,
@@ -31,7 +32,6 @@ from firstcome.settings.sections import (
     LawSettings,
     LogSettings,
     MetricsSettings,
-    MonitoringSettings,
     PostgresSettings,
     RebuildSettings,
     RecorderSettings,

@@ -352,16 +352,6 @@ class MetricsSettings(Section):
     )
 
 
-class MonitoringSettings(Section):
-    """Who is told of alerts by the local stack: see docs/monitoring.md."""
-
-    slack_webhook_url: SecretStr | None = Field(
-        None,
-        description="Address of an incoming webhook of Slack; unset: nobody is told. "
-        "Read when Alertmanager starts.",
-    )
-
-
 class LogSettings(Section):
     """Log lines."""
 
