@@ -1,7 +1,7 @@
 # Every habit of this repository; plain `make` prints them. Only Python (>= 3.11) and make are needed.
 .DEFAULT_GOAL := help
 .PHONY: help setup up down drop test check lint types imports unit integration acceptance faults faults-quick \
-        faults-selftest faults-sweep test-system upkeep bench bench-smoke compare outages docs format lock clean
+        faults-selftest faults-sweep test-system upkeep bench bench-smoke compare outages scaling docs format lock clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -83,6 +83,9 @@ compare: $(READY) ## all engines side by side; about an hour, QUICK=1 for ten mi
 
 outages: $(READY) ## Kafka away, PostgreSQL away, Redis wiped, by default settings; about 6 minutes
 	@$(BIN)/firstcome drill outages --folder docs/reports $(if $(SEED),--seed $(SEED))
+
+scaling: $(READY) ## recorders come and go: a lag, and 20 cycles under load; about 5 minutes; added to docs/reports
+	@$(BIN)/firstcome drill scaling --folder docs/reports $(if $(SEED),--seed $(SEED))
 
 format: $(READY) ## let ruff format and fix
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .

@@ -19,7 +19,7 @@ import uvloop
 from firstcome import failpoints, postgres
 from firstcome.campaigns import CampaignDirectory, Campaigns
 from firstcome.coupons import CouponCodes
-from firstcome.errors import DatabaseUnavailable, InvalidSettings
+from firstcome.errors import DatabaseUnavailable, InvalidSettings, LogUnavailable
 from firstcome.eventlog import topics
 from firstcome.eventlog.admin import LogAdmin
 from firstcome.eventlog.consumer import Consumer, confirmers
@@ -178,9 +178,13 @@ def serve_autoscaler(settings: Settings, *, dry_run: bool = False) -> None:
 
     stack = Stack(StackFolder(state_folder()))
     stack.check_up()
+    try:
+        partitions = len(events.log_ends())
+    except LogUnavailable:
+        partitions = settings.kafka.partitions
     autoscaler = Autoscaler(
         settings.autoscaler,
-        settings.kafka.partitions,
+        partitions,
         stack,
         lag,
         History(connect).note,

@@ -25,8 +25,11 @@ from firstcome.drill import (
     incident_ko,
     outage_report,
     outages,
+    scaling,
+    scaling_report,
 )
 from firstcome.drill.incident_report import NAME, Facts, drawing
+from firstcome.drill.rehearsal import Load
 from firstcome.drill.stage import staged
 
 app = typer.Typer(
@@ -40,6 +43,7 @@ SEED_MAX = 1_000_000
 PAUSE_SECONDS = 60.0
 # Requests a second; that of a wiped Redis is the rate of a drop.
 KAFKA_RATE, POSTGRES_RATE, REDIS_RATE = 500.0, 1000.0, 2000.0
+LAG_RATE, LAG_CLAIMS, CYCLES_RATE = 10_000.0, 200_000, 2000.0
 
 
 @app.command("consumer-pause")
@@ -103,6 +107,43 @@ def lose_engines(seed: Seed = None, folder: Folder = Path(), as_json: AsJson = F
     _tell(f"written: {folder}/outages-{day}.md")
     sys.stdout.write(msgspec.json.encode(found).decode() + "\n" if as_json else page)
     raise typer.Exit(0 if all(outage.held for outage in found) else 1)
+
+
+@app.command("scaling")
+def scale_recorders(
+    cycles: Annotated[int, typer.Option(min=1, max=200, help="How often they come and go.")] = 20,
+    claims: Annotated[
+        int, typer.Option(min=10_000, max=1_000_000, help="What waits for one recorder.")
+    ] = LAG_CLAIMS,
+    rate: Annotated[
+        float, typer.Option(min=10, max=5000, help="Claims a second during the cycles.")
+    ] = CYCLES_RATE,
+    seed: Seed = None,
+    folder: Folder = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Let recorders come and go: by the autoscaler for a lag, and by hand under load. 5 minutes.
+
+    Writes autoscaling-<date>.md. Exit code 1 when a law was broken or the autoscaler was too late.
+    """
+    seed = _seed(seed)
+    load_average = os.getloadavg()[0]
+    load = Load(LAG_RATE, claims / LAG_RATE, claims, seed)
+    with scaling.slow_stage(_tell) as stage:
+        drained = [
+            scaling.drain(stage, load, _tell, autoscale=autoscale) for autoscale in (False, True)
+        ]
+    with staged(_tell) as stage:
+        cycled = scaling.cycle(stage, cycles, rate, seed, _tell)
+        origin = Origin.of(stage.settings, load_average)
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    page = scaling_report.page(day, drained, cycled, origin)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"autoscaling-{day}.md").write_text(page, encoding="utf-8")
+    _tell(f"written: {folder}/autoscaling-{day}.md")
+    found = {"drained": drained, "cycled": cycled}
+    sys.stdout.write(msgspec.json.encode(found).decode() + "\n" if as_json else page)
+    raise typer.Exit(0 if scaling_report.held(drained, cycled) else 1)
 
 
 @app.command("redis-forgets")

@@ -51,7 +51,7 @@ class Recorders:
             if f"{ROLE}-{number}" not in here:
                 # One that is leaving keeps its name, its port and its log until it has gone.
                 process = self._make(number)
-                processes.append(process)
+                processes.insert(_behind(processes), process)
                 process.start(now)
 
     def _has_changed(self) -> bool:
@@ -62,6 +62,12 @@ class Recorders:
         seen = stat.st_mtime_ns, stat.st_ino
         changed, self._seen = seen != self._seen, seen
         return changed
+
+
+def _behind(processes: list[Process]) -> int:
+    """Return where the next recorder stands in the list: behind the others, for who reads it."""
+    places = [at for at, each in enumerate(processes, 1) if each.spec.role == ROLE]
+    return places[-1] if places else len(processes)
 
 
 def _number(name: str) -> int:

@@ -1,0 +1,53 @@
+"""What a drill of recorders that come and go says, and when it has failed."""
+
+import msgspec
+import pytest
+
+from firstcome.bench.origin import Origin
+from firstcome.drill.rehearsal import Load
+from firstcome.drill.scaling import Cycled, Drained
+from firstcome.drill.scaling_report import held, page, speedup
+
+pytestmark = pytest.mark.unit
+
+LOAD = Load(10_000, 20, 200_000, 7)
+ALONE = Drained("one recorder", LOAD, 2500, 24.0, None, None, 1, 1, [])
+HELPED = Drained("autoscaler", LOAD, 2500, 12.0, 4.2, 6.5, 4, 1, [])
+CYCLED = Cycled(Load(2000, 120, 1, 7), 20, 19, 60, 60, 3.1, 2.2, [])
+
+
+def test_report_says_what_was_seen() -> None:
+    said = page("2026-11-22", [ALONE, HELPED], CYCLED, Origin("abc", {"cpus": "2"}))
+    assert "**Everything was as promised.** Violations: 0." in said
+    assert "2.0 times as fast" in said
+    assert "| one recorder | 2,500 | 24.0 s | never | never | 1 | 1 | 0 |" in said
+    assert "| autoscaler | 2,500 | 12.0 s | 4.2 s | 6.5 s | 4 | 1 | 0 |" in said
+    assert "20 times" in said
+    assert "19 of them within 120 s" in said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"violations": ["L1: one too many"]},
+        {"added_seconds": 10.1},
+        {"added_seconds": None},
+        {"recorders_end": 2},
+        {"drained_seconds": 17.0},
+    ],
+)
+def test_drill_fails_when_the_autoscaler_does(change: dict[str, object]) -> None:
+    helped = msgspec.structs.replace(HELPED, **change)
+    assert not held([ALONE, helped], CYCLED)
+    assert "Not everything" in page("today", [ALONE, helped], CYCLED, Origin("abc", {}))
+
+
+def test_drill_fails_when_a_cycle_breaks_a_law() -> None:
+    broken = msgspec.structs.replace(CYCLED, violations=["L2: twice"])
+    assert held([ALONE, HELPED], CYCLED)
+    assert not held([ALONE, HELPED], broken)
+    assert "- L2: twice" in page("today", [ALONE, HELPED], broken, Origin("abc", {}))
+
+
+def test_speed_is_that_of_the_last_against_the_first() -> None:
+    assert speedup([ALONE, HELPED]) == 2.0
