@@ -258,3 +258,9 @@ def test_shape_survives_a_command_line() -> None:
     shape = Shape(api=2, brokers=3, auth="gateway", engines_only=True)
     assert Shape.from_json(shape.to_json()) == shape
     assert json.loads(shape.to_json())["brokers"] == 3
+
+
+def test_operators_that_a_user_adds_to_the_settings_survive() -> None:
+    operators = {"ann.lee@example": {"role": "viewer", "key": "k" * 40}}
+    document = {"console": {"port": 1, "operators": operators, "operator_key": "x"}}
+    assert tomllib.loads(to_toml(document)) == document

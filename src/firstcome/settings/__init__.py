@@ -1,10 +1,10 @@
 """What operators can set: `sections` says what there is, `loading` where it is read from."""
 
+from firstcome.settings.console import ConsoleSettings, OperatorKey, OperatorRole
 from firstcome.settings.loading import Settings, state_folder, toml_file
 from firstcome.settings.sections import (
     ApiSettings,
     AuthSettings,
-    ConsoleSettings,
     CouponSettings,
     DirectSettings,
     FailpointSettings,
@@ -35,6 +35,8 @@ __all__ = [
     "LawSettings",
     "LogSettings",
     "MetricsSettings",
+    "OperatorKey",
+    "OperatorRole",
     "PostgresSettings",
     "RebuildSettings",
     "RecorderSettings",

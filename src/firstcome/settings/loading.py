@@ -18,10 +18,10 @@ from pydantic_settings import (
 )
 
 from firstcome.errors import InvalidSettings
+from firstcome.settings.console import ConsoleSettings
 from firstcome.settings.sections import (
     ApiSettings,
     AuthSettings,
-    ConsoleSettings,
     CouponSettings,
     DirectSettings,
     FailpointSettings,
