@@ -18,6 +18,8 @@ def test_stranger_with_a_browser_is_led_to_sign_in(stage: Stage) -> None:
     assert answer.status_code == 303
     assert answer.headers["location"] == "/sign-in?next=/dead-letters%3Fstate%3DDISCARDED"
     assert stage.client.get("/drops", headers={"Accept": "*/*"}).status_code == 401
+    part = stage.get("/drops", **{"HX-Request": "true"})
+    assert (part.status_code, part.headers["hx-redirect"]) == (200, "/sign-in?next=/drops")
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 from console_stage import Stage, changed, report
+from prometheus_client import start_http_server
 
 from firstcome.console import told as told_module
 from firstcome.console.live import Live, TooManyWatchers
 from firstcome.console.told import Told, ToldBy, quantile
+from firstcome.metrics import catalogue
+from firstcome.metrics.endpoint import registry_of
 from firstcome.settings import ConsoleSettings
 
 pytestmark = pytest.mark.unit
@@ -152,6 +155,20 @@ def test_answers_are_those_since_the_look_before(
     assert told.latest.answers.by_outcome["REQUESTED"] > 0
     assert told.latest.drift == {"1": {"lost": 3}}
     assert told.latest.processes[0].restarts == 2
+
+
+def test_numbers_are_read_from_what_a_process_really_tells() -> None:
+    catalogue.CLAIM.observe(0.004, "REQUESTED")
+    server, thread = start_http_server(0, "127.0.0.1", registry_of("api"))
+    try:
+        found = told_module._read(f"http://127.0.0.1:{server.server_port}/metrics")
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert found is not None
+    assert found["firstcome_claim_seconds_count", (("outcome", "REQUESTED"),)] >= 1
+    assert all(name.startswith(told_module.WANTED) for name, _ in found)
 
 
 def test_process_that_is_silent_is_told_as_such(tmp_path: Path) -> None:

@@ -241,6 +241,10 @@ def _with_headers(send: Send) -> Send:
 async def _send_to_sign_in(scope: HTTPScope, send: Send) -> None:
     asked = scope["path"] + ("?" + scope["query_string"].decode("latin-1")).rstrip("?")
     target = "/sign-in?next=" + quote(asked, safe="/")
-    headers = [(b"location", target.encode()), (b"content-length", b"0")]
-    await send({"type": "http.response.start", "status": 303, "headers": headers})
+    # A part of a page cannot be led elsewhere; htmx then leads the whole page.
+    is_part = bool(_sent(scope, b"hx-request"))
+    name = b"hx-redirect" if is_part else b"location"
+    headers = [(name, target.encode()), (b"content-length", b"0")]
+    status = 200 if is_part else 303
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
