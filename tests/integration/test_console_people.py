@@ -114,7 +114,9 @@ def test_audit_trail_names_who_did_what_newest_first(settings: Settings) -> None
     campaigns = Campaigns(connect)
     made = campaigns.create(name="A", stock=1, actor="ann")
     campaigns.restock(made.campaign_id, 4, "bob")
-    deeds = AuditTrail(connect).of(made.campaign_id)
+    trail = AuditTrail(connect)
+    trail.note("cat", "operator.sign_out", {"operator": "ann"})
+    deeds = trail.of(made.campaign_id)
     assert [(deed.actor, deed.action) for deed in deeds] == [
         ("bob", "campaign.restock"),
         ("ann", "campaign.create"),

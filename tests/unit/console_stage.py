@@ -168,6 +168,10 @@ class Shop(Campaigns, Overview, DeadLetters, People, AuditTrail):
         """Return what operators did."""
         return [Deed(AT, "ann", "campaign.restock", {"coupons": 5, "version": 2})]
 
+    def note(self, actor: str, action: str, detail: dict[str, object]) -> None:
+        """Note it."""
+        self.deeds.append((actor, action, detail["operator"]))
+
     def look_up(self, user_id: str, campaigns: object) -> Sequence[InCampaign]:
         """Return one person in every state that there is."""
         row = Row(1, 42, "ISSUED", None, AT, AT, 1)

@@ -28,7 +28,9 @@ def test_vendored_files_are_as_published() -> None:
 
 
 def test_static_files_need_no_session_and_hide_nothing_else(stage: Stage) -> None:
-    assert stage.get("/static/console.css").headers["content-type"].startswith("text/css")
+    style = stage.get("/static/console.css").headers
+    assert style["content-type"].startswith("text/css")
+    assert style["cache-control"] == "max-age=300, private"
     for path in ("/static/../app.py", "/static/..%2fapp.py", "/static/nothing.js"):
         assert stage.client.get(path, headers={"Accept": "*/*"}).status_code in (401, 404)
 

@@ -132,6 +132,7 @@ def test_admin_ends_the_sessions_of_another(stage: Stage) -> None:
     stage.client.cookies.clear()
     stage.sign_in("admin")
     assert stage.post("/operators/sign-out", name="operator").status_code == 303
+    assert stage.shop.deeds == [("admin", "operator.sign_out", "operator")]
     stage.client.cookies.clear()
     stage.client.cookies.update(theirs)
     assert stage.get("/drops").status_code == 303

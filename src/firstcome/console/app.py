@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from litestar import Litestar, Request, Response
+from litestar.datastructures import CacheControlHeader
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -40,6 +41,7 @@ from firstcome.console.sessions import FailedSignIns, Sessions
 from firstcome.issuance.dead_letters import DeadLetters
 from firstcome.settings import ConsoleSettings
 
+STATIC_SECONDS = 300  # a new version of the console is seen whole within so long
 STATIC = Path(__file__).parent / "static"
 PAGES = (
     *(DropsPages, CampaignsPages, LettersPages, HealthPages),
@@ -96,7 +98,11 @@ def create_app(parts: ConsoleParts) -> ASGIApp:
         route_handlers=[
             *(CampaignsController, DeadLettersController, healthz, readyz, show_overview),
             *PAGES,
-            create_static_files_router(path="/static", directories=[STATIC]),
+            create_static_files_router(
+                path="/static",
+                directories=[STATIC],
+                cache_control=CacheControlHeader(max_age=STATIC_SECONDS, private=True),
+            ),
         ],
         dependencies={
             **{name: Provide(_given(part), sync_to_thread=False) for name, part in given.items()},

@@ -1,5 +1,9 @@
-"""What operators did, as the audit table has it."""
+"""What operators did, as the audit table has it.
 
+Changes of campaigns and letters are noted by those who make them, in the same transaction.
+"""
+
+import json
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
@@ -32,3 +36,9 @@ class AuditTrail:
         parameters = {"campaign_id": campaign_id, "rows": ROWS}
         with closing(self._connect()) as session, postgres.transaction(session) as connection:
             return [Deed(*row) for row in connection.execute(_QUERIES["audit_of"], parameters)]
+
+    def note(self, actor: str, action: str, detail: dict[str, Any]) -> None:
+        """Note what was done to the console itself. Raises DatabaseUnavailable."""
+        parameters = {"actor": actor, "action": action, "detail": json.dumps(detail)}
+        with closing(self._connect()) as session, postgres.transaction(session) as connection:
+            connection.execute(_QUERIES["note"], parameters)

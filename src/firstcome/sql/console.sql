@@ -37,6 +37,9 @@ FROM campaigns AS c
     JOIN issuances AS i ON i.campaign_id = c.campaign_id AND i.position = c.position_limit
 WHERE c.campaign_id = ANY (%(campaigns)s::bigint[])
 
+-- name: note
+INSERT INTO audit (actor, action, detail) VALUES (%(actor)s, %(action)s, %(detail)s::jsonb)
+
 -- name: audit_of
 -- What operators did with a campaign, newest first.
 SELECT at, actor, action, detail FROM audit

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 from litestar.response import Redirect, Response
 
+from firstcome.console.audit import AuditTrail
 from firstcome.console.auth import COOKIE, form_of
 from firstcome.console.operators import Operators
 from firstcome.console.pages import words
@@ -117,14 +118,22 @@ class SignInPages(Controller):
         values = {"known": known, "signed_in": signed_in, "shared": operators.has_shared}
         return pages.show(request, "operators.html", values)
 
-    @post("/operators/sign-out", status_code=200, sync_to_thread=False)
+    @post("/operators/sign-out", status_code=200, sync_to_thread=True)
     def sign_out_other(
-        self, request: AnyRequest, actor: NamedDependency[str], sessions: NamedDependency[Sessions]
+        self,
+        request: AnyRequest,
+        actor: NamedDependency[str],
+        sessions: NamedDependency[Sessions],
+        audit: NamedDependency[AuditTrail],
     ) -> Redirect:
-        """End every session of one operator; his key stays valid until it is removed."""
+        """End every session of one operator; his key stays valid until it is removed.
+
+        Done first, noted then: while the database is away somebody can still be locked out.
+        """
         name = form_of(request).text("name")
         count = sessions.end_of(name)
         log.warning("operator_signed_out", operator=name, by=actor, sessions=count)
+        audit.note(actor, "operator.sign_out", {"operator": name, "sessions": count})
         return go("/operators")
 
 

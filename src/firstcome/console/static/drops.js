@@ -80,11 +80,13 @@ async function fetchAnew() {
   const place = part.querySelector("#chart");
   const rows = old.querySelector("#points tbody");
   const open = old.querySelector("details")?.open;
+  const lefts = [...old.querySelectorAll(".wide")].map((each) => each.scrollLeft);
   old.replaceWith(part);
   if (chart && place) place.replaceWith(chart);
   if (rows) part.querySelector("#points tbody")?.replaceWith(rows);
   if (open) part.querySelector("details")?.setAttribute("open", "");
   if (focused) part.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+  part.querySelectorAll(".wide").forEach((each, index) => { each.scrollLeft = lefts[index] || 0; });
   localise(part);
 }
 
@@ -104,8 +106,9 @@ function show(look) {
   say(look.report ? "on" : "blind");
   const root = document.querySelector("[data-drops]");
   const every = Number(root?.dataset.every || 0) * 1000;
+  const still = root?.dataset.still !== undefined;
   const unseen = !document.querySelector("[data-vitals]") !== !look.report;
-  if (unseen || !isSame(look) || (every && Date.now() - fetchedAt >= every)) fetchAnew();
+  if (!still && (unseen || !isSame(look) || (every && Date.now() - fetchedAt >= every))) fetchAnew();
   if (!look.report) return;
   for (const drop of look.report.campaigns) {
     const card = document.querySelector(`[data-campaign="${drop.campaign_id}"]`);
@@ -127,6 +130,7 @@ function listen() {
 }
 
 listen();
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 setInterval(() => {
   if (said === "on" && Date.now() - seenAt > OLD_MS) say("old");
 }, 1000);
