@@ -85,7 +85,16 @@ async function fetchAnew() {
   if (chart && place) place.replaceWith(chart);
   if (rows) part.querySelector("#points tbody")?.replaceWith(rows);
   if (open) part.querySelector("details")?.setAttribute("open", "");
-  if (focused) part.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+  // State, actions and times of one drop stand above the live part.
+  const beside = document.querySelector("[data-beside]");
+  const newer = page.querySelector("[data-beside]");
+  if (beside && newer) {
+    localise(newer);
+    beside.replaceWith(newer);
+  }
+  if (focused && document.activeElement === document.body) {
+    document.querySelector(`main [href="${CSS.escape(focused)}"]`)?.focus();
+  }
   part.querySelectorAll(".wide").forEach((each, index) => { each.scrollLeft = lefts[index] || 0; });
   localise(part);
 }
@@ -106,9 +115,11 @@ function show(look) {
   say(look.report ? "on" : "blind");
   const root = document.querySelector("[data-drops]");
   const every = Number(root?.dataset.every || 0) * 1000;
+  // The processes are asked only while somebody watches: the first page has none yet.
+  const bare = every && look.told.processes.length && !document.querySelector("[data-processes]");
   const still = root?.dataset.still !== undefined;
   const unseen = !document.querySelector("[data-vitals]") !== !look.report;
-  if (!still && (unseen || !isSame(look) || (every && Date.now() - fetchedAt >= every))) fetchAnew();
+  if (!still && (unseen || bare || !isSame(look) || (every && Date.now() - fetchedAt >= every))) fetchAnew();
   if (!look.report) return;
   for (const drop of look.report.campaigns) {
     const card = document.querySelector(`[data-campaign="${drop.campaign_id}"]`);
