@@ -1,7 +1,8 @@
 # Every habit of this repository; plain `make` prints them. Only Python (>= 3.11) and make are needed.
 .DEFAULT_GOAL := help
 .PHONY: help setup up down drop test check lint types imports unit integration acceptance faults faults-quick \
-        faults-selftest faults-sweep test-system upkeep bench bench-smoke compare outages scaling docs format lock clean
+        faults-selftest faults-sweep test-system screenshots upkeep bench bench-smoke compare outages scaling docs format \
+        lock clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -69,8 +70,12 @@ faults: $(READY) ## 15 minutes of faults over one stack, judged; added to docs/r
 faults-selftest: $(READY) ## plant bugs into stacks; the fault harness must catch each; SEED= repeats
 	@$(BIN)/python -m tests.faults.plants.selftest $(if $(SEED),--seed $(SEED)) --report docs/reports/selftest.md
 
-test-system: $(READY) ## disks, fsync, clocks, stores, alerts: needs root and Debian packages (CONTRIBUTING.md); 12 minutes
+test-system: $(READY) ## disks, fsync, clocks, stores, alerts, browser: needs root and Debian packages (CONTRIBUTING.md); 12 minutes
 	@FIRSTCOME_SEED=$(SEED) $(PYTEST) -q tests/system
+	@$(PYTEST) -q tests/browser
+
+screenshots: $(READY) ## the console's pages as pictures, into docs/reports/console; needs chromium
+	@FIRSTCOME_SCREENSHOTS=docs/reports/console $(PYTEST) -q tests/browser
 
 bench: $(READY) ## the speed table of the README; about 20 minutes
 	@$(BIN)/python bench/rates.py

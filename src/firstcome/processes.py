@@ -74,20 +74,13 @@ def serve_api(settings: Settings, listener: socket.socket) -> None:
 def serve_console(settings: Settings) -> None:
     """Answer the operators' port, until SIGTERM."""
     # Litestar's import is paid by the two processes that need it.
-    from firstcome.console.app import ConsoleParts
-    from firstcome.console.lag import LagWatch
-    from firstcome.console.overview import Overview
-    from firstcome.console.sampler import Sampler
-    from firstcome.console.server import server
+    from firstcome.console.process import ConsoleProcess
 
     begin(settings, "console")
     connect = partial(postgres.connect, settings.postgres, name="firstcome-console")
-    events = LogAdmin(settings.kafka, timeout_seconds=LOG_ANSWER_SECONDS)
-    open_gate = partial(GateSession.open, settings.redis)
-    overview = Overview(connect, open_gate, LagWatch(events.log_ends, events.recorded_up_to).read)
-    sampler = Sampler(overview, connect, open_gate)
     campaigns = Campaigns(connect, codes_of(settings).code)
-    console = server(ConsoleParts(settings.console, campaigns, overview, dead_letters_of(settings)))
+    process = ConsoleProcess(settings, connect, campaigns, dead_letters_of(settings))
+    console = process.server
 
     async def serve() -> None:
         ready = asyncio.create_task(_say_ready_once(lambda: _none_if(console.started)))
@@ -96,7 +89,10 @@ def serve_console(settings: Settings) -> None:
         ready.cancel()
         pauses.cancel()
 
-    with beside("sampler", sampler.run, Event()):
+    with (
+        beside("sampler", process.sampler.run, Event()),
+        beside("told", process.told.run, Event()),
+    ):
         uvloop.run(serve())
 
 

@@ -14,9 +14,13 @@ from pydantic import SecretStr
 from firstcome import postgres
 from firstcome.campaigns import Campaigns
 from firstcome.console.app import ConsoleParts
+from firstcome.console.audit import AuditTrail
 from firstcome.console.lag import LagWatch
+from firstcome.console.live import Live
 from firstcome.console.overview import Overview
+from firstcome.console.people import People
 from firstcome.console.server import server
+from firstcome.console.told import Told
 from firstcome.eventlog.admin import LogAdmin
 from firstcome.gate.session import GateSession
 from firstcome.issuance.dead_letters import DeadLetters
@@ -60,15 +64,16 @@ def running_console(
     """Run the console's own server in a thread until the end of the block."""
     connect = partial(postgres.connect, settings.postgres)
     admin = LogAdmin(settings.kafka, timeout_seconds=2.0)
+    open_gate = partial(GateSession.open, settings.redis)
+    key = SecretStr(operator_key) if operator_key else None
     parts = ConsoleParts(
-        ConsoleSettings(port=0, operator_key=SecretStr(operator_key) if operator_key else None),
-        Campaigns(connect, code_of),
-        Overview(
-            connect,
-            partial(GateSession.open, settings.redis),
-            LagWatch(admin.log_ends, admin.recorded_up_to).read,
-        ),
-        DeadLetters(connect, partial(GateSession.open, settings.redis)),
+        settings=ConsoleSettings(port=0, operator_key=key),
+        campaigns=Campaigns(connect, code_of),
+        overview=Overview(connect, open_gate, LagWatch(admin.log_ends, admin.recorded_up_to).read),
+        dead_letters=DeadLetters(connect, open_gate),
+        people=People(connect, open_gate),
+        audit=AuditTrail(connect),
+        live=Live(Told, 5),
     )
     running = server(parts)
     thread = threading.Thread(target=running.run)

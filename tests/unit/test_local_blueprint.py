@@ -275,3 +275,9 @@ def test_the_autoscaler_runs_where_it_is_asked_for() -> None:
     assert "autoscaler-1" not in Shape().own_processes()
     assert Shape(autoscale=True).own_processes()[-1] == "autoscaler-1"
     assert Shape.from_json(Shape(autoscale=True).to_json()).autoscale
+
+
+def test_operators_that_a_user_adds_to_the_settings_survive() -> None:
+    operators = {"ann.lee@example": {"role": "viewer", "key": "k" * 40}}
+    document = {"console": {"port": 1, "operators": operators, "operator_key": "x"}}
+    assert tomllib.loads(to_toml(document)) == document

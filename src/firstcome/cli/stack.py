@@ -210,7 +210,11 @@ def _how_to_ask(status: dict[str, Any]) -> str:
     who = '-H "Authorization: Bearer $(firstcome token alice)"'
     if status["shape"]["auth"] == "gateway":
         who = "-H 'X-User-Id: alice'"
-    return f"passwords and keys: {settings}\nask as alice: curl {who} {url}"
+    console = (
+        f"console: {status['urls']['console']}  (sign in with any name and the key that "
+        f"`operator_key` is in {settings})"
+    )
+    return f"{console}\nask as alice: curl {who} {url}"
 
 
 def _print_failure(stack: Stack, failure: StartFailed) -> None:

@@ -1,77 +1,250 @@
-"""Who may operate: the bearer of the operator key, under a name of his own (law L8).
+"""Who may operate, and what (law L8): the one place where it is decided.
 
-Stands in front of the whole console application, so that a new route is guarded
-before anybody thinks of it. Without a configured key nothing but health is served.
+Stands in front of the whole console application, so that a new route is guarded before anybody
+thinks of it. A program sends a key as bearer; a browser has a session. What a session changes
+needs the token of one of its pages. Without any key nothing but health and sign-in is served.
 """
 
-import hmac
-import re
+from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from litestar import Request
 from litestar.enums import ScopeType
 from litestar.exceptions import ValidationException
-from litestar.types import ASGIApp, Receive, Scope, Send
-from pydantic import SecretStr
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from firstcome.console.form import CSRF, Form, TooLarge, again, body_of
+from firstcome.console.operators import NAME_PATTERN, Operators, Role
 from firstcome.console.problems import MEDIA_TYPE, PROBLEMS, headers_of, problem
+from firstcome.console.sessions import Session, Sessions
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-OPERATOR_PATTERN = re.compile(r"[A-Za-z0-9_.:@-]{1,64}")
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/sign-in"})
+OPEN_FOLDERS = ("/static/", "/language/")
+ADMIN_FOLDERS = ("/operators",)
+CODES = "/winners.csv"  # it holds the codes of coupons
+OWN_PATHS = frozenset({"/sign-out"})  # everybody may, for himself
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+COOKIE = "firstcome_session"
 
 NO_KEY = (
     "This console has no operator key, so it refuses everybody: set console.operator_key "
-    "(FIRSTCOME_CONSOLE__OPERATOR_KEY, at least 32 bytes) and start it again."
+    "(FIRSTCOME_CONSOLE__OPERATOR_KEY, at least 32 bytes) or console.operators, and start it again."
 )
-WRONG_KEY = "Send the operator key as `Authorization: Bearer <key>`."
+WRONG_KEY = "Send an operator's key as `Authorization: Bearer <key>`, or sign in at /sign-in."
+WRONG_ROLE = "Your role may not do this: {needed} is needed, you are {role}. Nothing was changed."
+NOT_OURS = (
+    "The form does not come from a page of your session, so nothing was changed: open the page "
+    "again and repeat it."
+)
+TOO_LARGE = "The form is too large; nothing was changed."
+
+# What no page of ours needs is forbidden: scripts and styles come from files of our own only.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    # A form must say where it comes from; other hosts are told nothing.
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+
+# An answer's media type and body, for a problem's code and detail.
+Page = Callable[[HTTPScope, str, str], tuple[str, bytes]]
+
+
+class Caller(NamedTuple):
+    """Who asks. `name` is None for the shared key: its bearer says it in X-Operator."""
+
+    name: str | None
+    role: Role
+    session: Session | None = None
+
+
+def role_needed(method: str, path: str) -> Role:
+    """Return the least role that may do this."""
+    if path in OWN_PATHS:
+        return Role.VIEWER
+    if path.startswith(ADMIN_FOLDERS):
+        return Role.ADMIN
+    if path.endswith(CODES):
+        return Role.OPERATOR
+    return Role.VIEWER if method in READING else Role.OPERATOR
 
 
 class OperatorGuard:
     """An ASGI application that lets only operators through to the one behind it."""
 
-    def __init__(self, app: ASGIApp, operator_key: SecretStr | None) -> None:
+    def __init__(self, app: ASGIApp, operators: Operators, sessions: Sessions, page: Page) -> None:
+        """`page`: what a browser is shown instead of a problem's JSON."""
         self._app = app
-        self._key = operator_key.get_secret_value().encode() if operator_key else None
+        self._page = page
+        self._operators = operators
+        self._sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 401."""
+        """Pass the request on, or refuse it."""
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)  # the server's own start and stop
-        elif scope["path"] in OPEN_PATHS or self._is_operator(scope):
+            return
+        send = _with_headers(send)
+        caller = self._caller(scope)
+        scope.setdefault("state", {})["caller"] = caller
+        if scope["path"] in OPEN_PATHS or scope["path"].startswith(OPEN_FOLDERS):
+            await self._open(scope, receive, send)
+        elif caller is None:
+            await self._refuse_stranger(scope, send)
+        else:
+            await self._admit(caller, scope, receive, send)
+
+    async def _open(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        if scope["method"] in READING:
+            await self._app(scope, receive, send)
+            return
+        await self._with_form(scope, receive, send)
+
+    async def _admit(self, caller: Caller, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        needed = role_needed(scope["method"], scope["path"])
+        if caller.role < needed:
+            said = WRONG_ROLE.format(needed=needed.word, role=caller.role.word)
+            await self._refuse(scope, send, "FORBIDDEN", said)
+        elif caller.session is None or scope["method"] in READING:
             await self._app(scope, receive, send)
         else:
-            await self._refuse(send)
+            await self._with_form(scope, receive, send, caller.session)
 
-    def _is_operator(self, scope: Scope) -> bool:
-        sent = [value for name, value in scope["headers"] if name == b"authorization"]
-        if self._key is None or len(sent) != 1:
-            return False
-        scheme, _, key = sent[0].partition(b" ")
-        # The comparison takes as long for a nearly right key as for any other.
-        return scheme.lower() == b"bearer" and hmac.compare_digest(key, self._key)
+    async def _with_form(
+        self, scope: HTTPScope, receive: Receive, send: Send, session: Session | None = None
+    ) -> None:
+        """Read the form; pass it on if it comes from a page of ours, and of this session."""
+        try:
+            body = await body_of(receive)
+        except TooLarge:
+            await self._refuse(scope, send, "BODY_TOO_LARGE", TOO_LARGE)
+            return
+        form = Form.of(body)
+        if not _same_origin(scope) or (session and not session.is_token(form.text(CSRF))):
+            await self._refuse(scope, send, "FORBIDDEN", NOT_OURS)
+            return
+        scope["state"]["form"] = form
+        await self._app(scope, again(body, receive), send)
 
-    async def _refuse(self, send: Send) -> None:
-        detail = NO_KEY if self._key is None else WRONG_KEY
-        headers = headers_of("UNAUTHENTICATED") | {"Content-Type": MEDIA_TYPE}
+    def _caller(self, scope: HTTPScope) -> Caller | None:
+        sent = _sent(scope, b"authorization")
+        if len(sent) == 1:
+            scheme, _, key = sent[0].partition(b" ")
+            operator = self._operators.of_key(key) if scheme.lower() == b"bearer" else None
+            return Caller(operator.name, operator.role) if operator else None
+        session = None if sent else self._sessions.of(_cookie(scope))
+        return Caller(session.name, session.role, session) if session else None
+
+    async def _refuse_stranger(self, scope: HTTPScope, send: Send) -> None:
+        if scope["method"] == "GET" and wants_page(scope):
+            await _send_to_sign_in(scope, send)
+        else:
+            detail = NO_KEY if self._operators.nobody else WRONG_KEY
+            await self._refuse(scope, send, "UNAUTHENTICATED", detail)
+
+    async def _refuse(self, scope: HTTPScope, send: Send, code: str, detail: str) -> None:
+        media_type, body = MEDIA_TYPE, msgspec.json.encode(problem(code, detail))
+        if wants_page(scope):
+            media_type, body = self._page(scope, code, detail)
+        headers = headers_of(code) | {"Content-Type": media_type}
         await send(
             {
                 "type": "http.response.start",
-                "status": PROBLEMS["UNAUTHENTICATED"][0],
-                "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
+                "status": PROBLEMS[code][0],
+                "headers": [
+                    (name.lower().encode(), each.encode()) for name, each in headers.items()
+                ],
             }
         )
-        body = msgspec.json.encode(problem("UNAUTHENTICATED", detail))
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def actor_of(request: Request) -> str:  # type: ignore[type-arg]
-    """Return who is named in the audit for this change; the key alone names nobody.
+def wants_page(scope: HTTPScope) -> bool:
+    """Whether a browser asks, for something that people read."""
+    return any(b"text/html" in each for each in _sent(scope, b"accept"))
 
-    Raises ValidationException (400) when X-Operator is missing or not a name.
+
+def actor_of(request: Request) -> str:  # type: ignore[type-arg]
+    """Return who is named in the audit for this change; the shared key names nobody.
+
+    Raises ValidationException (400) when its bearer says no name in X-Operator.
     """
+    caller: Caller | None = request.scope["state"]["caller"]
+    if caller and caller.name:
+        return caller.name
     name = request.headers.get("X-Operator", "")
-    if not OPERATOR_PATTERN.fullmatch(name):
+    if not NAME_PATTERN.fullmatch(name):
         raise ValidationException(
             "Say who you are in the header X-Operator: 1 to 64 letters, digits or _ . : @ -"
         )
     return name
+
+
+def form_of(request: Request) -> Form:  # type: ignore[type-arg]
+    """Return what the request's form has sent."""
+    form: Form = request.scope["state"].get("form") or Form()
+    return form
+
+
+def _sent(scope: HTTPScope, wanted: bytes) -> list[bytes]:
+    return [value for name, value in scope["headers"] if name == wanted]
+
+
+def _cookie(scope: HTTPScope) -> str:
+    cookies = SimpleCookie()
+    try:
+        for sent in _sent(scope, b"cookie"):
+            cookies.load(sent.decode("latin-1"))
+    except CookieError:
+        return ""
+    return cookies[COOKIE].value if COOKIE in cookies else ""
+
+
+def _same_origin(scope: HTTPScope) -> bool:
+    """Whether a browser says that the request comes from a page of this host, or says nothing."""
+    site = _sent(scope, b"sec-fetch-site")
+    if site and site != [b"same-origin"]:
+        return False
+    origin = _sent(scope, b"origin")
+    hosts = [urlsplit(each.decode("latin-1")).netloc.encode("latin-1") for each in origin]
+    return not hosts or hosts == _sent(scope, b"host")
+
+
+def _with_headers(send: Send) -> Send:
+    """Add what every answer carries, unless it says otherwise itself."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", []))
+            own = {name.lower() for name, _ in headers}
+            headers += [
+                (name.encode(), value.encode())
+                for name, value in HEADERS.items()
+                if name.encode() not in own
+            ]
+            message["headers"] = headers
+        await send(message)
+
+    return sending
+
+
+async def _send_to_sign_in(scope: HTTPScope, send: Send) -> None:
+    asked = scope["path"] + ("?" + scope["query_string"].decode("latin-1")).rstrip("?")
+    target = "/sign-in?next=" + quote(asked, safe="/")
+    # A part of a page cannot be led elsewhere; htmx then leads the whole page.
+    is_part = bool(_sent(scope, b"hx-request"))
+    name = b"hx-redirect" if is_part else b"location"
+    headers = [(name, target.encode()), (b"content-length", b"0")]
+    status = 200 if is_part else 303
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,7 +1,7 @@
 """What HTTP makes of an error on the operators' port: one problem+json each, with a stable code.
 
 The only place of the console that knows status codes. Codes that the public port has
-too mean the same here; COMMAND_REFUSED is the console's own.
+too mean the same here; COMMAND_REFUSED and FORBIDDEN are the console's own.
 """
 
 import msgspec
@@ -27,21 +27,25 @@ RETRY_AFTER_SECONDS = 2  # one sweep: what an engine's short absence takes to sh
 PROBLEMS = {
     "INVALID_REQUEST": (400, "The request cannot be understood"),
     "UNAUTHENTICATED": (401, "An operator's key is needed"),
+    "FORBIDDEN": (403, "Another role is needed"),
     "NOT_FOUND": (404, "Nothing is at this address"),
     "CAMPAIGN_NOT_FOUND": (404, "No campaign has that number"),
     "DEAD_LETTER_NOT_FOUND": (404, "No dead letter has that number"),
     "METHOD_NOT_ALLOWED": (405, "This address does not take that method"),
     "COMMAND_REFUSED": (409, "The state of things forbids it"),
     "BODY_TOO_LARGE": (413, "The request body is too large"),
+    "TOO_MANY_REQUESTS": (429, "Too many at once"),
     "INTERNAL_ERROR": (500, "The console has a defect"),
     "TEMPORARILY_UNAVAILABLE": (503, "An engine gave no answer"),
     "OUTCOME_UNKNOWN": (503, "Whether it was done is not known"),
 }
 CODES_BY_STATUS = {
     401: "UNAUTHENTICATED",
+    403: "FORBIDDEN",
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
     413: "BODY_TOO_LARGE",
+    429: "TOO_MANY_REQUESTS",
 }
 
 
@@ -67,23 +71,22 @@ def headers_of(code: str) -> dict[str, str]:
     status, _ = PROBLEMS[code]
     if status == 401:
         return {"WWW-Authenticate": "Bearer"}
-    return {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else {}
+    return {"Retry-After": str(RETRY_AFTER_SECONDS)} if status in (429, 503) else {}
 
 
-def answer_to(request: Request, error: Exception) -> Response[bytes]:  # type: ignore[type-arg]
-    """Turn any error of a handler into its problem; what nobody expected is logged."""
+def code_of(request: Request, error: Exception) -> tuple[str, str]:  # type: ignore[type-arg]
+    """Return an error's code and what is said about it; what nobody expected is logged."""
     match error:
         case FirstcomeError():
-            code, detail = _of_ours(request.method, error)
+            return _of_ours(request.method, error)
         case HTTPException() if error.status_code < 500:
-            code, detail = _of_litestar(error)
+            return _of_litestar(error)
         case _:
             logger.error(
                 "console_failed", method=request.method, path=request.url.path, exc_info=error
             )
-            code = "INTERNAL_ERROR"
             detail = "The log of the console has the details. Look at the campaign before a repeat."
-    return response(code, detail)
+            return "INTERNAL_ERROR", detail
 
 
 def response(code: str, detail: str) -> Response[bytes]:

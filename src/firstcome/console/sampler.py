@@ -32,7 +32,10 @@ class Sampler:
         overview: Overview,
         connect: Callable[[], postgres.Connection],
         open_gate: Callable[[], GateSession],
+        show: Callable[[OverviewReport | None], None] = lambda _: None,
     ) -> None:
+        """`show` is given every look, None while PostgreSQL gives no answer."""
+        self._show = show
         self._overview = overview
         self._connect = connect
         self._open_gate = open_gate
@@ -63,10 +66,12 @@ class Sampler:
                 self._look_at_database()
         except DatabaseUnavailable as error:
             self.latest = None
+            self._show(None)
             _forget()
             log.warning("overview_unreadable", reason=str(error))
             return
         self.latest = report
+        self._show(report)
         _tell(report)
 
     def _look_at_database(self) -> None:

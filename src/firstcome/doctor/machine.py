@@ -137,9 +137,11 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield ok("users' key", f"auth.mode {auth.mode}")
-    if settings.console.operator_key is None:
+    if settings.console.operator_key is None and not settings.console.operators:
         meaning = "the console refuses every command"
-        yield warning("operator key", "not set", meaning, "set console.operator_key, >= 32 bytes")
+        yield warning(
+            "operator key", "not set", meaning, "set console.operator_key or console.operators"
+        )
     else:
         yield ok("operator key", "set")
     if settings.coupons.code_key is None:

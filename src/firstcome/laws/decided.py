@@ -114,8 +114,8 @@ def check_audit(snapshot: Snapshot, settings: Settings, findings: Findings) -> N
     keyed = any((auth.secret, auth.key_file, auth.jwks_url))
     if keyed and (auth.mode == "gateway" or auth.gateway_networks):
         findings.broken("TWO_WAYS_TO_SIGN_IN", None)
-    if settings.console.operator_key is None:
-        findings.note("L8", "console.operator_key is not set: the console refuses every command")
+    if settings.console.operator_key is None and not settings.console.operators:
+        findings.note("L8", "no operator key is set: the console refuses every command")
 
 
 def positions_of(statuses: bytearray | bytes, code: int) -> list[int]:

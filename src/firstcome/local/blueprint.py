@@ -204,7 +204,11 @@ class Blueprint:
         urls = self.urls()
         return {
             "api": {"port": identity.ports["api"]},
-            "console": {"port": identity.ports["console"], "operator_key": identity.operator_key},
+            "console": {
+                "port": identity.ports["console"],
+                "operator_key": identity.operator_key,
+                "status_file": str(self.folder.status),
+            },
             "postgres": {"url": urls["postgres"]},
             "redis": {"url": urls["redis"]},
             "kafka": {
@@ -275,12 +279,32 @@ def merged(kept: Document, own: Document) -> Document:
 
 
 def to_toml(document: Document) -> str:
-    """Return sections of strings, numbers, truths and lists as TOML; JSON writes these alike."""
+    """Return sections of strings, numbers, truths, lists and further sections as TOML.
+
+    JSON writes all but sections alike.
+    """
     lines = ["# Written by `firstcome up`; what you add stays. Gone with `firstcome down --wipe`."]
     for section, values in document.items():
-        lines.append(f"\n[{section}]")
-        lines += [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+        lines += _section([section], values)
     return "\n".join(lines) + "\n"
+
+
+def _section(path: list[str], values: dict[str, Any]) -> list[str]:
+    # Names of operators may have dots.
+    lines = ["\n[" + ".".join(map(_key, path)) + "]"]
+    lines += [
+        f"{_key(name)} = {json.dumps(value)}"
+        for name, value in values.items()
+        if not isinstance(value, dict)
+    ]
+    for name, value in values.items():
+        if isinstance(value, dict):
+            lines += _section([*path, name], value)
+    return lines
+
+
+def _key(name: str) -> str:
+    return name if name.isidentifier() and name.isascii() else json.dumps(name)
 
 
 def _is_ready_line(line: bytes) -> bool:

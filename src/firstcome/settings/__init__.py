@@ -1,12 +1,12 @@
 """What operators can set: `sections` and `scaling` say what, `loading` where it is read from."""
 
+from firstcome.settings.console import ConsoleSettings, OperatorKey, OperatorRole
 from firstcome.settings.loading import Settings, state_folder, toml_file
 from firstcome.settings.monitoring import MonitoringSettings
 from firstcome.settings.scaling import AutoscalerSettings
 from firstcome.settings.sections import (
     ApiSettings,
     AuthSettings,
-    ConsoleSettings,
     CouponSettings,
     DirectSettings,
     FailpointSettings,
@@ -39,6 +39,8 @@ __all__ = [
     "LogSettings",
     "MetricsSettings",
     "MonitoringSettings",
+    "OperatorKey",
+    "OperatorRole",
     "PostgresSettings",
     "RebuildSettings",
     "RecorderSettings",

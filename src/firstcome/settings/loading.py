@@ -18,12 +18,12 @@ from pydantic_settings import (
 )
 
 from firstcome.errors import InvalidSettings
+from firstcome.settings.console import ConsoleSettings
 from firstcome.settings.monitoring import MonitoringSettings
 from firstcome.settings.scaling import AutoscalerSettings
 from firstcome.settings.sections import (
     ApiSettings,
     AuthSettings,
-    ConsoleSettings,
     CouponSettings,
     DirectSettings,
     FailpointSettings,

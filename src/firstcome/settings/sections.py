@@ -1,6 +1,6 @@
 """Every setting, once: its unit, default, bounds and reason; one class for each section.
 
-docs/settings.md is generated from this file.
+The console's stand in console.py. docs/settings.md is generated from both.
 """
 
 import ipaddress
@@ -247,16 +247,6 @@ class CouponSettings(Section):
         if self.code_key is not None and len(self.code_key.get_secret_value()) < 32:
             raise ValueError("coupons.code_key must have at least 32 bytes")
         return self
-
-
-class ConsoleSettings(Section):
-    """The operators' port."""
-
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: Port = Field(8001, description="Port to listen on.")
-    operator_key: SecretStr | None = Field(
-        None, description="Bearer key of the admin API, >= 32 bytes; without it all is refused."
-    )
 
 
 class RelaySettings(Section):

@@ -1,0 +1,148 @@
+"""Signing in and out, the language, and who may sign in at all."""
+
+from typing import Annotated
+
+from litestar import Controller, get, post
+from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
+from litestar.params import PathParameter, QueryParameter
+from litestar.response import Redirect, Response
+
+from firstcome.console.audit import AuditTrail
+from firstcome.console.auth import COOKIE, form_of
+from firstcome.console.operators import Operators
+from firstcome.console.pages import words
+from firstcome.console.pages.rendering import AnyRequest, Pages, caller_of, go, inside
+from firstcome.console.sessions import FailedSignIns, Sessions
+from firstcome.logs import get_logger
+from firstcome.settings import ConsoleSettings
+
+log = get_logger()
+YEAR_SECONDS = 31_536_000
+Next = Annotated[str, QueryParameter(name="next", max_length=500)]
+
+
+class SignInPages(Controller):
+    """The only pages that a stranger sees, and those about who is signed in."""
+
+    include_in_schema = False
+
+    @get("/sign-in", sync_to_thread=False)
+    def ask(
+        self, request: AnyRequest, pages: NamedDependency[Pages], target: Next = "/drops"
+    ) -> Response[str] | Redirect:
+        """Show the form."""
+        if caller_of(request.scope):
+            return go(inside(target))
+        return pages.show(
+            request, "sign_in.html", {"target": inside(target), "wrong": None, "name": ""}
+        )
+
+    @post("/sign-in", status_code=200, sync_to_thread=False)
+    def sign_in(
+        self,
+        request: AnyRequest,
+        pages: NamedDependency[Pages],
+        operators: NamedDependency[Operators],
+        sessions: NamedDependency[Sessions],
+        failed: NamedDependency[FailedSignIns],
+        settings: NamedDependency[ConsoleSettings],
+    ) -> Response[str] | Redirect:
+        """Begin a session, or say why not."""
+        form, address = form_of(request), request.client.host if request.client else ""
+        name, target = form.text("name"), inside(form.text("next"))
+        seconds = failed.wait_seconds(address)
+        operator = None if seconds else operators.signed_in(name, form.text("key"))
+        if operator is None:
+            if not seconds:
+                failed.note(address)
+                log.warning("sign_in_failed", address=address)
+            values = {"target": target, "wrong": seconds, "name": name}
+            status = 429 if seconds else 401
+            return pages.show(request, "sign_in.html", values, status)
+        answer = go(target)
+        answer.set_cookie(_session_cookie(settings, sessions.begin(name, operator.role)))
+        log.info("signed_in", operator=name, role=operator.role.word)
+        return answer
+
+    @post("/sign-out", status_code=200, sync_to_thread=False)
+    def sign_out(
+        self,
+        request: AnyRequest,
+        sessions: NamedDependency[Sessions],
+        settings: NamedDependency[ConsoleSettings],
+    ) -> Redirect:
+        """End this session."""
+        caller = caller_of(request.scope)
+        if caller and caller.session:
+            sessions.end(caller.session)
+        answer = go("/sign-in")
+        answer.set_cookie(_session_cookie(settings, "", seconds=0))
+        return answer
+
+    @get("/language/{language:str}", sync_to_thread=False)
+    def choose_language(
+        self,
+        language: Annotated[str, PathParameter()],
+        settings: NamedDependency[ConsoleSettings],
+        target: Next = "/drops",
+    ) -> Redirect:
+        """Remember a language in this browser."""
+        answer = go(inside(target))
+        if language in words.LANGUAGES:
+            answer.set_cookie(
+                Cookie(
+                    words.COOKIE,
+                    value=language,
+                    max_age=YEAR_SECONDS,
+                    httponly=True,
+                    samesite="lax",
+                    secure=settings.behind_tls,
+                )
+            )
+        return answer
+
+    @get("/operators", sync_to_thread=False)
+    def show_operators(
+        self,
+        request: AnyRequest,
+        pages: NamedDependency[Pages],
+        operators: NamedDependency[Operators],
+        sessions: NamedDependency[Sessions],
+    ) -> Response[str]:
+        """Show who may sign in, and who is."""
+        signed_in: dict[str, int] = {}
+        for session in sessions.all():
+            signed_in[session.name] = signed_in.get(session.name, 0) + 1
+        known = {name: role.word for name, role in sorted(operators.roles().items())}
+        values = {"known": known, "signed_in": signed_in, "shared": operators.has_shared}
+        return pages.show(request, "operators.html", values)
+
+    @post("/operators/sign-out", status_code=200, sync_to_thread=True)
+    def sign_out_other(
+        self,
+        request: AnyRequest,
+        actor: NamedDependency[str],
+        sessions: NamedDependency[Sessions],
+        audit: NamedDependency[AuditTrail],
+    ) -> Redirect:
+        """End every session of one operator; his key stays valid until it is removed.
+
+        Done first, noted then: while the database is away somebody can still be locked out.
+        """
+        name = form_of(request).text("name")
+        count = sessions.end_of(name)
+        log.warning("operator_signed_out", operator=name, by=actor, sessions=count)
+        audit.note(actor, "operator.sign_out", {"operator": name, "sessions": count})
+        return go("/operators")
+
+
+def _session_cookie(settings: ConsoleSettings, value: str, seconds: int | None = None) -> Cookie:
+    return Cookie(
+        COOKIE,
+        value=value,
+        max_age=settings.session_seconds if seconds is None else seconds,
+        httponly=True,
+        samesite="strict",
+        secure=settings.behind_tls,
+    )

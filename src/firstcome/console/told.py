@@ -1,0 +1,196 @@
+"""What the processes tell of themselves: who is there, how fast they answer, what they refuse.
+
+Read from their /metrics every two seconds while somebody watches, on a thread of its own: a process
+that is silent holds nothing up. Rates and answer times are those since the look before. Who there
+should be says the local stack's status file; elsewhere only the addresses of console.metrics_urls.
+"""
+
+import json
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from time import monotonic
+from typing import NamedTuple
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from firstcome.logs import get_logger
+from firstcome.metrics import catalogue
+from firstcome.settings import ConsoleSettings
+
+LOOK_SECONDS = 2.0
+ANSWER_SECONDS = 1.0
+READERS = 4
+# What is looked at; to parse the rest would cost the drop a part of a core.
+WANTED = (catalogue.CLAIM.name, catalogue.DRIFT.name, catalogue.RECORDER_STOPPED.name)
+log = get_logger()
+
+Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+class ToldProcess(msgspec.Struct, frozen=True):
+    """One process; answers null: nobody has asked it."""
+
+    name: str
+    role: str
+    state: str | None = None  # by the supervisor
+    restarts: int | None = None
+    answers: bool | None = None  # its /metrics
+    metrics_url: str | None = None
+
+
+class Answers(msgspec.Struct, frozen=True):
+    """Of all api processes together, since the look before."""
+
+    p50_seconds: float | None
+    p99_seconds: float | None
+    by_outcome: dict[str, float]  # answers a second, by code
+
+
+class Told(msgspec.Struct, frozen=True):
+    """Everything; null or empty: not known."""
+
+    processes: list[ToldProcess] = []
+    answers: Answers | None = None
+    drift: dict[str, dict[str, int]] = {}  # campaign -> kind -> claims
+    recorders_stopped: int = 0
+
+
+class _Seen(NamedTuple):
+    """One look at all processes."""
+
+    at: float
+    told: list[tuple[ToldProcess, Series]]
+
+
+class ToldBy:
+    """For one thread; `latest` may be read by any."""
+
+    def __init__(self, settings: ConsoleSettings, is_watched: Callable[[], bool]) -> None:
+        self._settings = settings
+        self._is_watched = is_watched
+        self._before: dict[str, tuple[float, Series]] = {}
+        self.latest = Told()
+
+    def run(self, stop: Event) -> None:
+        """Look every two seconds while somebody watches, until `stop` is set."""
+        with ThreadPoolExecutor(READERS, "told") as readers:
+            while not stop.wait(LOOK_SECONDS):
+                if not self._is_watched():
+                    self.latest, self._before = Told(), {}
+                    continue
+                try:
+                    self.run_once(readers)
+                except Exception:
+                    # Numbers for the eye must not end the console.
+                    log.exception("processes_unreadable")
+
+    def run_once(self, readers: ThreadPoolExecutor) -> None:
+        """Ask every process once."""
+        processes = self._processes()
+        series = readers.map(_read, [each.metrics_url for each in processes])
+        told = [
+            (msgspec.structs.replace(each, answers=_answered(each, found)), found or {})
+            for each, found in zip(processes, series, strict=True)
+        ]
+        seen = _Seen(monotonic(), told)
+        answers = self._answers(seen)
+        drift: dict[str, dict[str, int]] = {}
+        for _, found in told:
+            for (name, labels), value in found.items():
+                if name == catalogue.DRIFT.name and value:
+                    by = dict(labels)
+                    drift.setdefault(by["campaign_id"], {})[by["kind"]] = int(value)
+        stopped = sum(
+            found.get((catalogue.RECORDER_STOPPED.name, ()), 0.0) > 0 for _, found in told
+        )
+        self.latest = Told([each for each, _ in told], answers, drift, stopped)
+
+    def _processes(self) -> list[ToldProcess]:
+        if self._settings.status_file is not None:
+            return _of_file(self._settings.status_file)
+        urls = self._settings.metrics_urls
+        return [ToldProcess(url, "", metrics_url=url) for url in urls]
+
+    def _answers(self, seen: _Seen) -> Answers | None:
+        """Add up what the api processes have answered since they were asked before."""
+        buckets: dict[float, float] = {}
+        rates: dict[str, float] = {}
+        known = False
+        for each, found in seen.told:
+            before = self._before.get(each.name)
+            self._before[each.name] = (seen.at, found)
+            if before is None or not found:
+                continue
+            known = True
+            for (name, labels), value in found.items():
+                grown = value - before[1].get((name, labels), 0.0)
+                # A smaller number: the process is a new one.
+                grown = value if grown < 0 else grown
+                by = dict(labels)
+                if name == f"{catalogue.CLAIM.name}_bucket":
+                    bound = float(by["le"])
+                    buckets[bound] = buckets.get(bound, 0.0) + grown
+                elif name == f"{catalogue.CLAIM.name}_count" and grown:
+                    rate = grown / (seen.at - before[0])
+                    rates[by["outcome"]] = rates.get(by["outcome"], 0.0) + rate
+        if not known:
+            return None
+        return Answers(quantile(buckets, 0.5), quantile(buckets, 0.99), rates)
+
+
+def quantile(buckets: dict[float, float], share: float) -> float | None:
+    """Return where a share of the values lies, by a cumulative histogram; None: no values."""
+    bounds = sorted(buckets)
+    total = buckets[bounds[-1]] if bounds else 0.0
+    if total <= 0:
+        return None
+    lower, below = 0.0, 0.0
+    for bound in bounds:
+        count = buckets[bound]
+        if count >= share * total:
+            if bound == float("inf") or count == below:
+                return lower
+            return lower + (bound - lower) * (share * total - below) / (count - below)
+        lower, below = bound, count
+    return lower
+
+
+def _read(url: str | None) -> Series | None:
+    if url is None or not url.startswith(("http://", "https://")):
+        return None
+    try:
+        with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - see above
+            lines = answer.read().decode().splitlines()
+        text = "\n".join(line for line in lines if line.startswith(WANTED)) + "\n"
+        return {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+    except (OSError, ValueError):
+        return None
+
+
+def _answered(process: ToldProcess, found: Series | None) -> bool | None:
+    return None if process.metrics_url is None else found is not None
+
+
+def _of_file(path: Path) -> list[ToldProcess]:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [
+        ToldProcess(
+            name=each["name"],
+            role=each["role"],
+            state=each["state"],
+            restarts=each["restarts"],
+            metrics_url=each.get("metrics_url"),
+        )
+        for each in document.get("processes", [])
+    ]

@@ -1,0 +1,224 @@
+"""Who gets through to the console, with which role, and from which page (law L8)."""
+
+import pytest
+from console_stage import BROWSER, KEYS, SHARED, Stage, staged
+
+from firstcome.console.auth import role_needed
+from firstcome.console.operators import Operators, Role
+from firstcome.console.sessions import FAILURES_MAX, FailedSignIns, Sessions
+from firstcome.settings import ConsoleSettings
+
+pytestmark = pytest.mark.unit
+
+CHANGES = ("/campaigns/1/pause", "/campaigns/new", "/dead-letters/check", "/dead-letters/decide")
+
+
+def test_stranger_with_a_browser_is_led_to_sign_in(stage: Stage) -> None:
+    answer = stage.get("/dead-letters?state=DISCARDED")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/sign-in?next=/dead-letters%3Fstate%3DDISCARDED"
+    assert stage.client.get("/drops", headers={"Accept": "*/*"}).status_code == 401
+    part = stage.get("/drops", **{"HX-Request": "true"})
+    assert (part.status_code, part.headers["hx-redirect"]) == (200, "/sign-in?next=/drops")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("operator", "x" * 40),
+        ("operator", KEYS["admin"]),
+        ("operator", SHARED),  # the shared key never speaks under a name that is somebody's
+        ("somebody", KEYS["admin"]),
+        ("bad name", SHARED),
+        ("", SHARED),
+        ("somebody", ""),
+    ],
+)
+def test_wrong_pair_of_name_and_key_signs_nobody_in(stage: Stage, name: str, key: str) -> None:
+    answer = stage.post("/sign-in", csrf="", name=name, key=key)
+    assert answer.status_code == 401
+    assert "set-cookie" not in answer.headers
+    assert stage.get("/drops").status_code == 303
+
+
+def test_shared_key_signs_in_an_admin_under_a_free_name(stage: Stage) -> None:
+    answer = stage.post("/sign-in", csrf="", name="minji", key=SHARED)
+    assert answer.status_code == 303
+    assert "minji" in stage.get("/operators").text
+
+
+def test_session_cookie_is_kept_from_scripts_and_other_sites(stage: Stage) -> None:
+    cookie = stage.post("/sign-in", csrf="", name="viewer", key=KEYS["viewer"]).headers[
+        "set-cookie"
+    ]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "Secure" not in cookie
+    with staged(behind_tls=True) as other:
+        made = other.post("/sign-in", csrf="", name="viewer", key=KEYS["viewer"])
+        assert "Secure" in made.headers["set-cookie"]
+
+
+def test_sign_out_ends_the_session_and_not_only_the_cookie(stage: Stage) -> None:
+    stage.sign_in()
+    stolen = dict(stage.client.cookies)
+    assert stage.post("/sign-out").status_code == 303
+    stage.client.cookies.update(stolen)
+    assert stage.get("/drops").status_code == 303
+
+
+def test_sign_in_leads_to_no_other_host(stage: Stage) -> None:
+    for bad in ("https://evil.example", "//evil.example", "/\\evil.example", "drops"):
+        answer = stage.post("/sign-in", csrf="", name="viewer", key=KEYS["viewer"], next=bad)
+        assert answer.headers["location"] == "/drops"
+
+
+def test_address_with_many_wrong_keys_has_to_wait(stage: Stage) -> None:
+    for _ in range(FAILURES_MAX):
+        assert stage.post("/sign-in", csrf="", name="viewer", key="wrong").status_code == 401
+    answer = stage.post("/sign-in", csrf="", name="viewer", key=KEYS["viewer"])
+    assert answer.status_code == 429
+    assert "60 seconds" in answer.text
+
+
+def test_failures_are_forgotten_after_a_minute() -> None:
+    now = [0.0]
+    failed = FailedSignIns(clock=lambda: now[0])
+    for _ in range(FAILURES_MAX):
+        failed.note("here")
+    assert failed.wait_seconds("here") == 60
+    assert failed.wait_seconds("there") == 0
+    now[0] = 60.0
+    assert failed.wait_seconds("here") == 0
+
+
+def test_session_ends_when_its_time_is_over() -> None:
+    now = [0.0]
+    sessions = Sessions(100, clock=lambda: now[0])
+    cookie = sessions.begin("ann", Role.VIEWER)
+    assert sessions.of(cookie) is not None
+    assert sessions.of(cookie + "x") is None
+    now[0] = 100.0
+    assert sessions.of(cookie) is None
+    assert sessions.all() == []
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_viewer_changes_nothing(stage: Stage, path: str) -> None:
+    stage.sign_in("viewer")
+    answer = stage.post(path, letter="7", action="redrive", step="do", confirmation="a")
+    assert answer.status_code == 403
+    assert stage.shop.deeds == []
+
+
+def test_viewer_gets_no_codes_of_coupons(stage: Stage) -> None:
+    stage.sign_in("viewer")
+    assert stage.get("/v1/campaigns/1/winners.csv").status_code == 403
+
+
+def test_operator_sees_no_keys_and_admin_does(stage: Stage) -> None:
+    stage.sign_in("operator")
+    assert stage.get("/operators").status_code == 403
+    stage.post("/sign-out")
+    stage.sign_in("admin")
+    text = stage.get("/operators").text
+    assert "operator" in text
+    assert not any(key in text for key in (*KEYS.values(), SHARED))
+
+
+def test_admin_ends_the_sessions_of_another(stage: Stage) -> None:
+    stage.sign_in("operator")
+    theirs = dict(stage.client.cookies)
+    stage.client.cookies.clear()
+    stage.sign_in("admin")
+    assert stage.post("/operators/sign-out", name="operator").status_code == 303
+    assert stage.shop.deeds == [("admin", "operator.sign_out", "operator")]
+    stage.client.cookies.clear()
+    stage.client.cookies.update(theirs)
+    assert stage.get("/drops").status_code == 303
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "x" * 32])
+def test_form_without_the_token_of_the_session_changes_nothing(stage: Stage, token: str) -> None:
+    stage.sign_in()
+    answer = stage.post("/campaigns/1/pause", csrf=token, step="do", confirmation="a")
+    assert answer.status_code == 403
+    assert stage.shop.deeds == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ],
+)
+def test_form_of_another_site_changes_nothing(stage: Stage, headers: dict[str, str]) -> None:
+    stage.sign_in()
+    sent = BROWSER | headers
+    answer = stage.post("/campaigns/1/pause", headers=sent, step="do", confirmation="a")
+    assert answer.status_code == 403
+    assert stage.shop.deeds == []
+
+
+def test_session_changes_nothing_over_the_api_without_its_token(stage: Stage) -> None:
+    stage.sign_in()
+    answer = stage.client.post("/v1/campaigns/1/pause", headers={"X-Operator": "eve"})
+    assert answer.status_code == 403
+    assert stage.shop.deeds == []
+
+
+def test_form_that_is_too_large_is_refused(stage: Stage) -> None:
+    stage.sign_in()
+    answer = stage.post("/campaigns/1/pause", name="x" * 20_000)
+    assert answer.status_code == 413
+
+
+def test_named_key_as_bearer_acts_under_its_own_name_and_role(stage: Stage) -> None:
+    key = {"Authorization": f"Bearer {KEYS['operator']}", "X-Operator": "eve"}
+    stage.client.post("/v1/campaigns", json={"name": "A", "stock": 5}, headers=key)
+    [(_, wanted)] = stage.shop.deeds
+    assert isinstance(wanted, dict)
+    assert wanted["actor"] == "operator"
+    viewer = {"Authorization": f"Bearer {KEYS['viewer']}", "X-Operator": "eve"}
+    answer = stage.client.post("/v1/campaigns", json={"name": "A", "stock": 5}, headers=viewer)
+    assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
+
+
+def test_wrong_bearer_is_refused_even_beside_a_session(stage: Stage) -> None:
+    stage.sign_in("admin")
+    answer = stage.client.get("/v1/campaigns", headers={"Authorization": "Bearer nonsense"})
+    assert answer.status_code == 401
+
+
+def test_every_answer_forbids_foreign_scripts_and_frames(stage: Stage) -> None:
+    stage.sign_in()
+    for path in ("/sign-in", "/drops", "/nowhere", "/static/drops.js", "/v1/campaigns"):
+        headers = stage.get(path).headers
+        assert "script-src 'self'" in headers["content-security-policy"], path
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_roles_are_decided_by_method_and_address() -> None:
+    assert role_needed("GET", "/anything/new") is Role.VIEWER
+    assert role_needed("POST", "/anything/new") is Role.OPERATOR
+    assert role_needed("DELETE", "/anything") is Role.OPERATOR
+    assert role_needed("GET", "/operators/x") is Role.ADMIN
+    assert role_needed("POST", "/sign-out") is Role.VIEWER
+
+
+def test_key_may_be_given_as_its_digest_alone() -> None:
+    digest = "2b1a7e1b1d3a9c27ee9d1a3ad4cbd04d9d8eb8f8a1bb8bb2e3a1f3ea06d9e7a1"
+    settings = ConsoleSettings.model_validate(
+        {"operators": {"ann": {"role": "admin", "key_sha256": digest}}}
+    )
+    operators = Operators(settings)
+    assert operators.signed_in("ann", "x" * 40) is None
+    assert not operators.nobody
+    with pytest.raises(ValueError, match="either key or key_sha256"):
+        ConsoleSettings.model_validate({"operators": {"ann": {"role": "admin"}}})
+    with pytest.raises(ValueError, match="32"):
+        ConsoleSettings.model_validate({"operators": {"ann": {"key": "short"}}})
