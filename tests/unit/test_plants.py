@@ -86,3 +86,11 @@ import firstcome.rebuild
 
 def test_nothing_is_planted_without_its_name() -> None:
     assert environment(None, Path("proofs")) == {}
+
+
+def test_a_plant_goes_into_the_sources_that_everybody_else_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/somewhere/src")
+    found = environment(next(iter(PLANTS.values())), tmp_path)["PYTHONPATH"].split(os.pathsep)
+    assert found[-1] == "/somewhere/src"

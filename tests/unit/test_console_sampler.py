@@ -1,0 +1,35 @@
+"""What the console tells while PostgreSQL is away: nothing that was true a moment ago."""
+
+from typing import Any
+
+import pytest
+
+from firstcome.console.overview import Overview
+from firstcome.console.sampler import Sampler
+from firstcome.errors import DatabaseUnavailable
+from firstcome.metrics import catalogue
+
+pytestmark = pytest.mark.unit
+
+
+def away() -> Any:
+    """Open no session."""
+    raise DatabaseUnavailable("PostgreSQL is away")
+
+
+def test_an_overview_counts_anew_after_a_failure() -> None:
+    overview = Overview(away, away, away)
+    overview._floors = {7: 100}
+    with pytest.raises(DatabaseUnavailable):
+        overview.read()
+    assert overview._floors == {}, "the database may be another one the next time"
+
+
+def test_a_sampler_forgets_what_it_cannot_see() -> None:
+    catalogue.DATABASE_UP.set(1)
+    catalogue.OUTBOX_EVENTS.set(12)
+    sampler = Sampler(Overview(away, away, away), away, away)
+    sampler.run_once()
+    assert sampler.latest is None
+    assert catalogue.DATABASE_UP.of().now() == 0
+    assert all(gauge.series == {} for gauge in catalogue.OF_THE_DROP)
