@@ -103,6 +103,8 @@ def conninfo(settings: PostgresSettings, name: str, timeouts: Timeouts) -> str:
         "client_connection_check_interval": 1.0,
     }
     options = " ".join(f"-c {key}={round(value * 1000)}" for key, value in seconds.items())
+    # Moments come as they leave us, in events and answers, whatever the server's own zone is.
+    options += " -c timezone=UTC"
     return make_conninfo(
         url,
         application_name=name,
