@@ -43,7 +43,7 @@ SEED_MAX = 1_000_000
 PAUSE_SECONDS = 60.0
 # Requests a second; that of a wiped Redis is the rate of a drop.
 KAFKA_RATE, POSTGRES_RATE, REDIS_RATE = 500.0, 1000.0, 2000.0
-LAG_RATE, LAG_CLAIMS, CYCLES_RATE = 10_000.0, 200_000, 2000.0
+LAG_RATE, LAG_CLAIMS, LAG_CROWD, CYCLES_RATE = 10_000.0, 200_000, 1.1, 2000.0
 
 
 @app.command("consumer-pause")
@@ -128,7 +128,8 @@ def scale_recorders(
     """
     seed = _seed(seed)
     load_average = os.getloadavg()[0]
-    load = Load(LAG_RATE, claims / LAG_RATE, claims, seed)
+    # More people than coupons: whoever is answered 503 leaves his to somebody else.
+    load = Load(LAG_RATE, LAG_CROWD * claims / LAG_RATE, claims, seed)
     far, near = list[scaling.Drained](), list[scaling.Drained]()
     for lent, drained in ((scaling.slow_stage, far), (scaling.near_stage, near)):
         with lent(_tell) as stage:

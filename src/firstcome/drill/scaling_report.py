@@ -84,8 +84,7 @@ def page(
                 f"Measured at {origin.said()}.",
                 f"**{_verdict(far, near, cycled)}** Violations: {len(violations)}.",
                 "## A lag",
-                f"{load.rate * load.seconds:,.0f} claims within {load.seconds:.0f} s, "
-                f"seed {load.seed}.",
+                f"{load.coupons:,} claims within {load.seconds:.0f} s, seed {load.seed}.",
                 table((*heads, "recorders at most", "in the end", "CPUs busy", "violations"), rows),
                 f"With the autoscaler the lag was gone {speedup(far):.1f} times as fast from far, "
                 f"{speedup(near):.1f} times from near.",
