@@ -96,12 +96,12 @@ def test_end_of_all_of_it_is_told(watched: RunningStack, slack: Slack) -> None:
 
 
 def plant_drift(stack: RunningStack, campaign_id: int) -> None:
-    """Lose a place, leak a unit, and keep a coupon from ever being told."""
+    """Lose a place, make up a unit, and keep a coupon from ever being told."""
     assert stack.claim(campaign_id, "ann").status == 202
     assert stack.standing(campaign_id, "ann").json["status"] == "ISSUED"
     ask_redis(stack, "HINCRBY", f"fc:{{{campaign_id}}}:gate", "position_last", "1")
     with session(stack) as connection:
-        change = "UPDATE campaigns SET stock = stock + 1 WHERE campaign_id = %s"
+        change = "UPDATE campaigns SET stock = stock - 1 WHERE campaign_id = %s"
         connection.execute(change, [campaign_id])
         gone = connection.execute("DELETE FROM outbox WHERE campaign_id = %s", [campaign_id])
         assert gone.rowcount == 1
@@ -110,7 +110,7 @@ def plant_drift(stack: RunningStack, campaign_id: int) -> None:
 def mend_drift(stack: RunningStack, campaign_id: int) -> None:
     """Do what the runbooks say."""
     with session(stack) as connection:
-        change = "UPDATE campaigns SET stock = stock - 1 WHERE campaign_id = %s"
+        change = "UPDATE campaigns SET stock = stock + 1 WHERE campaign_id = %s"
         connection.execute(change, [campaign_id])
     stack.run("rebuild", str(campaign_id))
     stack.run("events", "replay", str(campaign_id), "--missing")
