@@ -6,7 +6,7 @@ import pytest
 
 from firstcome.console.overview import Overview
 from firstcome.console.sampler import Sampler
-from firstcome.errors import DatabaseUnavailable
+from firstcome.errors import DatabaseUnavailable, GateUnavailable
 from firstcome.metrics import catalogue
 
 pytestmark = pytest.mark.unit
@@ -15,6 +15,11 @@ pytestmark = pytest.mark.unit
 def away() -> Any:
     """Open no session."""
     raise DatabaseUnavailable("PostgreSQL is away")
+
+
+def no_gate() -> Any:
+    """Redis is away too."""
+    raise GateUnavailable("Redis is away")
 
 
 def test_an_overview_counts_anew_after_a_failure() -> None:
@@ -28,7 +33,7 @@ def test_an_overview_counts_anew_after_a_failure() -> None:
 def test_a_sampler_forgets_what_it_cannot_see() -> None:
     catalogue.DATABASE_UP.set(1)
     catalogue.OUTBOX_EVENTS.set(12)
-    sampler = Sampler(Overview(away, away, away), away, away)
+    sampler = Sampler(Overview(away, no_gate, away), away, no_gate)
     sampler.run_once()
     assert sampler.latest is None
     assert catalogue.DATABASE_UP.of().now() == 0

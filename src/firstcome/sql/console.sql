@@ -38,10 +38,15 @@ FROM campaigns AS c
 WHERE c.campaign_id = ANY (%(campaigns)s::bigint[])
 
 -- name: note
-INSERT INTO audit (actor, action, detail) VALUES (%(actor)s, %(action)s, %(detail)s::jsonb)
+INSERT INTO audit (actor, action, campaign_id, detail)
+VALUES (%(actor)s, %(action)s, %(campaign_id)s, %(detail)s::jsonb)
+
+-- name: audit
+-- What operators did, newest first.
+SELECT at, actor, action, detail, campaign_id FROM audit ORDER BY audit_id DESC LIMIT %(rows)s
 
 -- name: audit_of
 -- What operators did with a campaign, newest first.
-SELECT at, actor, action, detail FROM audit
+SELECT at, actor, action, detail, campaign_id FROM audit
 WHERE campaign_id = %(campaign_id)s
 ORDER BY audit_id DESC LIMIT %(rows)s

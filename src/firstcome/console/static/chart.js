@@ -75,12 +75,11 @@ function see(look) {
 
 async function begin(found) {
   place = found;
+  data.forEach((each) => { each.length = 0; });
   const answer = await fetch(place.dataset.points);
   const points = answer.ok ? await answer.json() : [];
   for (const each of points) add(each.at, each.claims, each.issuances, each.under_way);
   draw();
-  addEventListener("resize", redraw);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 }
 
 // A page that was opened before its drop was seen gets its chart later.
@@ -89,4 +88,8 @@ document.addEventListener("look", ({ detail: look }) => {
   if (found && !place) begin(found);
   else if (plot) see(look);
 });
+// What was missed while nobody saw the page.
+document.addEventListener("visibilitychange", () => { if (!document.hidden && plot) begin(place); });
+addEventListener("resize", () => { if (plot) redraw(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (plot) redraw(); });
 if (document.getElementById("chart")) begin(document.getElementById("chart"));
