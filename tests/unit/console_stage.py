@@ -25,7 +25,7 @@ from firstcome.console.overview import (
     Overview,
     OverviewReport,
 )
-from firstcome.console.people import InCampaign, LetterOf, People, Row, standing
+from firstcome.console.people import Holder, InCampaign, LetterOf, People, Row, standing
 from firstcome.console.rebuilds import Rebuilds
 from firstcome.console.sessions import FailedSignIns
 from firstcome.console.told import Answers, Told, ToldProcess
@@ -130,6 +130,7 @@ class Shop(Campaigns, Overview, DeadLetters, People, AuditTrail):
     campaigns: list[Campaign] = field(default_factory=lambda: [campaign()])
     letters: list[Letter] = field(default_factory=lambda: [letter()])
     away: bool = False
+    has_holders: bool = True
     fails_once: bool = False
     may_answer: Event = field(default_factory=set_event)
     may_open: Event = field(default_factory=Event)
@@ -222,6 +223,10 @@ class Shop(Campaigns, Overview, DeadLetters, People, AuditTrail):
             ({}, [], []),
         ]
         return [standing(campaign(), *case, told=True) for case in cases]
+
+    def newest(self, campaign_id: int) -> Any:
+        """Return who got the newest coupon."""
+        return [Holder(1, "ann", AT)] if self.has_holders else []
 
     def check_database(self) -> None:
         """PostgreSQL answers."""

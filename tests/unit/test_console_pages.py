@@ -1,9 +1,10 @@
 """What the pages show, in both languages, and what their forms do."""
 
 import re
+from pathlib import Path
 
 import pytest
-from console_stage import MORE_PAGES, PAGES, Shop, Stage, campaign, changed, report
+from console_stage import MORE_PAGES, PAGES, Shop, Stage, campaign, changed, report, staged
 
 from firstcome.console.overview import GateState
 from firstcome.console.pages.health import engines_of
@@ -161,6 +162,20 @@ def test_drops_show_open_ones_first_and_not_hundreds(drop: Stage) -> None:
     assert text.index('href="/drops/1"') < text.index('href="/drops/99"')
     assert "39 more campaigns" in text
     assert 'data-count="99"' in text
+
+
+def test_drop_leads_to_those_who_got_coupons_or_says_how_to_begin(
+    drop: Stage, tmp_path: Path
+) -> None:
+    assert 'href="/person?user=ann"' in drop.get("/drops/1").text
+    drop.shop.has_holders = False
+    text = drop.get("/drops/1").text
+    assert "Nobody has a coupon yet" in text
+    assert "firstcome drop" not in text  # not a local stack
+    with staged(status_file=tmp_path / "status.json") as local:
+        local.sign_in("operator")
+        local.shop.has_holders = False
+        assert "firstcome drop --campaign 1 --users 2000" in local.get("/drops/1").text
 
 
 def test_letters_are_tried_before_they_are_decided(drop: Stage) -> None:

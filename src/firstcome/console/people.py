@@ -19,6 +19,7 @@ from firstcome.model import USER_ID_PATTERN, Campaign, CampaignId, CampaignState
 
 _QUERIES = postgres.queries("console")
 GATES_MAX = 100  # asked for his place: the newest
+NEWEST_MAX = 5
 TRACELESS_MAX = 10  # campaigns without a trace of him that are told: the newest
 
 
@@ -58,6 +59,14 @@ class LetterOf(NamedTuple):
     reason: str
     position: int | None
     created_at: datetime
+
+
+class Holder(NamedTuple):
+    """Who has a coupon."""
+
+    position: int
+    user_id: str
+    recorded_at: datetime
 
 
 class InCampaign(NamedTuple):
@@ -120,6 +129,12 @@ class People:
         return [
             each._replace(sold_out_at=sold_out.get(each.campaign.campaign_id)) for each in found
         ]
+
+    def newest(self, campaign_id: CampaignId) -> list[Holder]:
+        """Return who got the newest coupons of a campaign. Raises DatabaseUnavailable."""
+        parameters = {"campaign_id": campaign_id, "rows": NEWEST_MAX}
+        with closing(self._connect()) as session, postgres.transaction(session) as connection:
+            return [Holder(*row) for row in connection.execute(_QUERIES["newest"], parameters)]
 
     def _places(
         self, user_id: UserId, campaigns: Sequence[Campaign]

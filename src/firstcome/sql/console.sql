@@ -37,6 +37,12 @@ FROM campaigns AS c
     JOIN issuances AS i ON i.campaign_id = c.campaign_id AND i.position = c.position_limit
 WHERE c.campaign_id = ANY (%(campaigns)s::bigint[])
 
+-- name: newest
+-- The newest coupons of a campaign.
+SELECT position, user_id, recorded_at FROM issuances
+WHERE campaign_id = %(campaign_id)s AND status = 'ISSUED'
+ORDER BY position DESC LIMIT %(rows)s
+
 -- name: note
 INSERT INTO audit (actor, action, campaign_id, detail)
 VALUES (%(actor)s, %(action)s, %(campaign_id)s, %(detail)s::jsonb)

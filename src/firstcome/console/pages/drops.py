@@ -18,8 +18,10 @@ from firstcome.console.live import Live, Look
 from firstcome.console.overview import CampaignOverview
 from firstcome.console.pages.campaigns import actions_of
 from firstcome.console.pages.rendering import AnyRequest, Pages, caller_of, go
+from firstcome.console.people import People
 from firstcome.console.sessions import Sessions
 from firstcome.model import CampaignId, CampaignState
+from firstcome.settings import ConsoleSettings
 
 CARDS_MAX = 60  # more are a list
 Number = Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
@@ -47,13 +49,15 @@ class DropsPages(Controller):
         return pages.show(request, "drops.html", values)
 
     @get("/drops/{campaign_id:int}", sync_to_thread=True)
-    def show(
+    def show(  # noqa: PLR0913 - one argument per source
         self,
         request: AnyRequest,
         pages: NamedDependency[Pages],
         live: NamedDependency[Live],
         campaigns: NamedDependency[Campaigns],
         audit: NamedDependency[AuditTrail],
+        people: NamedDependency[People],
+        settings: NamedDependency[ConsoleSettings],
         campaign_id: Number,
         done: Done = "",
     ) -> Response[str]:
@@ -68,6 +72,8 @@ class DropsPages(Controller):
             "done": done,
             "actions": actions_of(campaign.state),
             "deeds": audit.of(CampaignId(campaign_id)),
+            "holders": people.newest(CampaignId(campaign_id)),
+            "is_local": settings.status_file is not None,
         }
         return pages.show(request, "drop.html", values)
 

@@ -5,6 +5,7 @@ const tenth = new Intl.NumberFormat(lang, { maximumFractionDigits: 1 });
 const clock = new Intl.DateTimeFormat(lang, { timeStyle: "medium" });
 const KEPT = 900;
 const ROWS = 15;
+const SHOWN_SECONDS = 60;
 const data = [[], [], [], []];
 let plot = null;
 
@@ -13,7 +14,7 @@ function colour(name) {
 }
 
 function options() {
-  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line") }, ticks: { stroke: colour("--line") } };
+  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
   return {
     width: place.clientWidth,
     height: 240,
@@ -24,7 +25,8 @@ function options() {
       { label: place.dataset.issuances, stroke: colour("--main"), width: 2 },
       { label: place.dataset.way, stroke: colour("--soft"), scale: "way", dash: [4, 4] },
     ],
-    scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] }, way: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+    // A chart of seconds alone would tell milliseconds.
+    scales: { x: { range: (_, first, last) => [Math.min(first, last - SHOWN_SECONDS), last] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] }, way: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
   };
 }
 

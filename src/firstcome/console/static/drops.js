@@ -34,7 +34,9 @@ function bar(card, drop) {
   const share = (count) => Math.min(100, (100 * (count || 0)) / drop.stock);
   const issued = share(drop.issued);
   svg.querySelector('[data-bar="issued"]').setAttribute("width", issued);
-  svg.querySelector('[data-bar="way"]').setAttribute("x", issued);
+  svg.querySelector('[data-bar="review"]').setAttribute("x", issued);
+  svg.querySelector('[data-bar="review"]').setAttribute("width", share(drop.under_review));
+  svg.querySelector('[data-bar="way"]').setAttribute("x", share(drop.issued + drop.under_review));
   svg.querySelector('[data-bar="way"]').setAttribute("width", share(drop.under_way));
   const label = svg.dataset.label.replace("%1", whole.format(drop.issued));
   svg.setAttribute("aria-label", label.replace("%2", whole.format(drop.stock)));
