@@ -193,6 +193,8 @@ def test_user_id_is_no_formula_of_a_spreadsheet() -> None:
 
 def test_rebuild_and_archive_need_an_operator(stage: Stage) -> None:
     stage.sign_in("viewer")
+    for path in ("/health/rebuild", "/campaigns/1/archive", "/campaigns/new"):
+        assert stage.get(path).status_code == 403, path
     for path in ("/health/rebuild", "/campaigns/1/archive", "/v1/campaigns/1/archive"):
         answer = stage.post(path, step="do", confirmation="a")
         assert answer.status_code == 403, path

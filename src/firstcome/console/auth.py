@@ -5,6 +5,7 @@ thinks of it. A program sends a key as bearer; a browser has a session. What a s
 needs the token of one of its pages. Without any key nothing but health and sign-in is served.
 """
 
+import re
 from http.cookies import CookieError, SimpleCookie
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
@@ -23,6 +24,8 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/sign-in"})
 OPEN_FOLDERS = ("/static/", "/language/")
 ADMIN_FOLDERS = ("/operators",)
 CODES = "/winners.csv"  # it holds the codes of coupons
+# Pages that do nothing but ask for a change: nobody is asked what he may not do.
+FORMS = re.compile(r"/campaigns/(new|[0-9]+/[a-z]+)|/health/rebuild")
 OWN_PATHS = frozenset({"/sign-out"})  # everybody may, for himself
 NEXT_MAX = 500  # characters of the address that sign-in leads back to
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -69,7 +72,7 @@ def role_needed(method: str, path: str) -> Role:
         return Role.VIEWER
     if path.startswith(ADMIN_FOLDERS):
         return Role.ADMIN
-    if path.endswith(CODES):
+    if path.endswith(CODES) or FORMS.fullmatch(path):
         return Role.OPERATOR
     return Role.VIEWER if method in READING else Role.OPERATOR
 
