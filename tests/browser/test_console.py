@@ -332,9 +332,13 @@ def test_page_says_that_its_numbers_are_old_and_comes_back_to_life(
     expect(page.locator("#live.on")).to_be_visible()
 
 
-def test_language_is_switched_and_kept(desk: Desk) -> None:
+def test_language_is_switched_and_kept(desk: Desk, case: Case) -> None:
     page = desk.page
     page.get_by_role("link", name="한국어").click()
     expect(page.get_by_role("heading", name="드롭", exact=True)).to_be_visible()
+    desk.open(f"/drops/{case.campaign}")
+    legend = page.locator(".u-legend")
+    expect(legend).to_contain_text("처리 중")
+    assert not re.search("[A-Za-z]", legend.inner_text())
     desk.open("/health")
     expect(page.get_by_role("heading", name="상태", exact=True)).to_be_visible()

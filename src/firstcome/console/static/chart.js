@@ -2,7 +2,8 @@
 let place = null;
 const lang = document.documentElement.lang;
 const tenth = new Intl.NumberFormat(lang, { maximumFractionDigits: 1 });
-const clock = new Intl.DateTimeFormat(lang, { timeStyle: "medium" });
+const clock = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const told = (at) => clock.format(new Date(at * 1000));
 const KEPT = 900;
 const ROWS = 15;
 const SHOWN_SECONDS = 60;
@@ -18,9 +19,9 @@ function options() {
   return {
     width: place.clientWidth,
     height: 240,
-    axes: [axis, { ...axis, size: 64 }, { ...axis, side: 1, scale: "way", size: 64, grid: { show: false } }],
+    axes: [{ ...axis, space: 90, values: (_, moments) => moments.map(told) }, { ...axis, size: 64 }, { ...axis, side: 1, scale: "way", size: 64, grid: { show: false } }],
     series: [
-      {},
+      { label: place.dataset.when, value: (_, at) => (at === null || at === undefined ? "–" : told(at)) },
       { label: place.dataset.claims, stroke: colour("--way"), width: 2 },
       { label: place.dataset.issuances, stroke: colour("--main"), width: 2 },
       { label: place.dataset.way, stroke: colour("--soft"), scale: "way", dash: [4, 4] },
@@ -44,11 +45,11 @@ function draw() {
 function table() {
   const body = document.querySelector("#points tbody");
   if (!body) return;
-  const told = (value) => (value === null ? "–" : tenth.format(value));
+  const shown = (value) => (value === null ? "–" : tenth.format(value));
   const rows = [];
   for (let index = data[0].length - 1; index >= 0 && rows.length < ROWS; index -= 1) {
     const row = document.createElement("tr");
-    const texts = [clock.format(new Date(data[0][index] * 1000)), ...[1, 2, 3].map((each) => told(data[each][index]))];
+    const texts = [told(data[0][index]), ...[1, 2, 3].map((each) => shown(data[each][index]))];
     texts.forEach((text, column) => {
       const cell = document.createElement("td");
       cell.textContent = text;
