@@ -61,7 +61,9 @@ def test_rebuild_of_all_leaves_out_what_has_no_gate(desk: Stage) -> None:
     assert "made anew: 2" in desk.get("/health/rebuild").text
     desk.shop.campaigns = [archived]
     assert "no gate to make anew" in desk.get("/health/rebuild").text
-    assert begin(desk, campaign="") == 409
+    assert begin(desk, campaign="all") == 409
+    assert begin(desk, campaign="") == 400
+    assert begin(desk, campaign="1x") == 400
     assert begin(desk, "c", "99") == 404
     assert desk.shop.deeds == []
 

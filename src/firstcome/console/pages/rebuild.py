@@ -4,15 +4,18 @@ from typing import Annotated
 
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
+from litestar.exceptions import ClientException
 from litestar.params import QueryParameter
 from litestar.response import Redirect, Response
 
 from firstcome.console.auth import form_of, is_first_time
+from firstcome.console.form import Form
 from firstcome.console.pages.rendering import AnyRequest, Pages, go
 from firstcome.console.rebuilds import Progress, Rebuilds
 from firstcome.errors import CampaignNotFound, Refused
 from firstcome.model import CampaignId
 
+ALL = "all"
 Chosen = Annotated[int | None, QueryParameter(name="campaign", ge=1, le=2**63 - 1)]
 
 
@@ -42,7 +45,7 @@ class RebuildPages(Controller):
         actor: NamedDependency[str],
     ) -> Response[str] | Redirect:
         """Begin it, if it is confirmed."""
-        chosen = _numbered(form_of(request).number("campaign"))
+        chosen = _chosen(form_of(request))
         if not is_first_time(request):
             return go("/health")
         try:
@@ -69,6 +72,17 @@ def _ask(
         "wrong": wrong,
     }
     return pages.show(request, "rebuild.html", values, 409 if wrong else 200)
+
+
+def _chosen(form: Form) -> CampaignId | None:
+    """Return whose gate a form means, None for all. Raises ClientException (400).
+
+    All are asked for by name: a number that got lost must not shut every gate.
+    """
+    number = form.number("campaign")
+    if not number and form.text("campaign") != ALL:
+        raise ClientException("campaign: a number, or all")
+    return _numbered(number)
 
 
 def _numbered(number: int | None) -> CampaignId | None:
