@@ -231,7 +231,8 @@ def _wal_relay(settings: Settings) -> WalRelay:
         PUBLICATIONS["wal"],
         name="firstcome-relay-stream",
     )
-    return WalRelay(settings.relay, _relay_session(settings), stream, Emitter(settings.kafka))
+    emitter = Emitter(settings.kafka, tells_each=True)
+    return WalRelay(settings.relay, _relay_session(settings), stream, emitter)
 
 
 def _relay_session(settings: Settings) -> Callable[[], postgres.Connection]:

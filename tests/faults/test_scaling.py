@@ -13,7 +13,7 @@ pytestmark = pytest.mark.faults
 CYCLES, RATE = 3, 500.0
 # Some 400 records and more, of which two recorders at most are asked for by the lag alone: so
 # here it is the time to drain that asks.
-LAG = Load(5000.0, 12.0, 60_000, 1)
+LAG = Load(5000.0, 13.2, 60_000, 1)
 
 
 @pytest.fixture

@@ -48,6 +48,7 @@ class Issuing:
         *,
         requested_at: datetime | None = None,
         status: str = "ISSUED",
+        calls: bool = True,
     ) -> None:
         """Insert rows, and list what is ISSUED."""
         with self._connection.transaction():
@@ -58,16 +59,17 @@ class Issuing:
                     (campaign_id, position, requested_at, status, user),
                 )
             if status == "ISSUED":
-                self.announce(campaign_id, first, first + len(users))
+                self.announce(campaign_id, first, first + len(users), calls=calls)
 
-    def announce(self, campaign_id: int, first: int, end: int) -> None:
+    def announce(self, campaign_id: int, first: int, end: int, *, calls: bool = True) -> None:
         """List positions in one more row of the outbox, and call."""
         self._connection.execute(
             "INSERT INTO outbox (campaign_id, positions)"
             " VALUES (%s, int8multirange(int8range(%s, %s)))",
             (campaign_id, first, end),
         )
-        self.call()
+        if calls:
+            self.call()
 
     def redrive(self, campaign_id: int, position: int) -> None:
         """Make a row under review ISSUED."""

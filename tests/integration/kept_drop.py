@@ -187,7 +187,8 @@ class KeptDrop:
         """Publish the event of a coupon, whether or not it was issued."""
         requested = datetime.fromtimestamp(self.requested_at(position), UTC)
         event = CouponIssued(campaign_id, position, user, requested, requested)
-        self.tell_bytes(issued.encode(event).value)
+        [(_, value, _)] = issued.encode([event])
+        self.tell_bytes(value)
 
     def tell_bytes(self, value: bytes) -> None:
         """Put anything on the topic of events."""

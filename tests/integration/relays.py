@@ -55,7 +55,7 @@ def wal_of(
             name=STREAM,
             silence_seconds=silence_seconds,
         ),
-        emitter or Emitter(settings.kafka),
+        emitter or Emitter(settings.kafka, tells_each=True),
     )
 
 

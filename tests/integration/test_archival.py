@@ -10,6 +10,7 @@ from firstcome.campaigns import Campaigns, archive
 from firstcome.errors import Refused
 from firstcome.gate import keys, register
 from firstcome.gate.session import GateSession
+from firstcome.issuance.archived import SURE_SECONDS, Archived
 from firstcome.model import CampaignId, CampaignState, Engine
 from firstcome.settings import Settings
 from running import eventually
@@ -54,6 +55,14 @@ def mirrored(drop: Recovery) -> None:
     sweeper.close()
 
 
+def fence(drop: Recovery, number: CampaignId) -> tuple[int, bool]:
+    """Return the last position of its only epoch, and whether that is crossed off."""
+    ((last, unlinked),) = drop.database.execute(
+        "SELECT last_position, unlinked FROM epochs WHERE campaign_id = %s", (number,)
+    ).fetchall()
+    return last, unlinked
+
+
 def keys_of(drop: Recovery, number: CampaignId) -> list[str]:
     """Return every key of a campaign that Redis has."""
     cursor, found = b"0", list[str]()
@@ -84,14 +93,41 @@ def test_archived_campaign_leaves_redis_and_keeps_its_rows(
     assert put_away(drop, campaigns, number) is CampaignState.ARCHIVED
     with pytest.raises(Refused):
         campaigns.resume(number, "tester")
-    fences = drop.database.execute(
-        "SELECT last_position, unlinked FROM epochs WHERE campaign_id = %s", (number,)
-    ).fetchall()
-    assert fences == [(2, True)]
+    assert fence(drop, number) == (2, False)
     actions = drop.database.execute(
         "SELECT action FROM audit WHERE campaign_id = %s ORDER BY audit_id DESC LIMIT 1", (number,)
     ).fetchall()
     assert actions == [("campaign.archive",)]
+
+
+def test_keys_that_come_back_are_removed_before_their_epoch_is_crossed_off(
+    drop: Recovery, campaigns: Campaigns
+) -> None:
+    number = closed(drop, campaigns, "ann", "bob")
+    put_away(drop, campaigns, number)
+    now = [0.0]
+    archived = Archived(clock=lambda: now[0])
+
+    def step() -> int:
+        return archived.run_once(drop.database, drop.session)
+
+    assert step() == 1
+    # A rebuild that had read the campaign before that was archived, and died at once.
+    register.shut(drop.session, number, "shut:1:token")
+    drop.session.call("SET", keys.settled(number, 1), "what a server forgot to forget")
+    assert (step(), fence(drop, number)) == (0, (2, False))
+    drop.session.run_id, real = "of another life", drop.session.run_id
+    now[0] += SURE_SECONDS
+    assert (step(), fence(drop, number)) == (1, (2, False)), "nothing is sure in a new life"
+    drop.session.run_id = real
+    assert keys_of(drop, number) == []
+    register.shut(drop.session, number, "shut:1:token")
+    assert step() == 1
+    now[0] += SURE_SECONDS
+    register.shut(drop.session, number, "shut:1:token")
+    assert (step(), fence(drop, number)) == (0, (2, True))
+    assert keys_of(drop, number) == []
+    assert step() == 0
 
 
 @pytest.mark.parametrize("engine", [Engine.KAFKA, Engine.DIRECT])

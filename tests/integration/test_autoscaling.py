@@ -1,4 +1,4 @@
-"""Changes of the autoscaler are kept in the audit table."""
+"""Changes of the autoscaler are kept in the audit table, where the console finds them."""
 
 from collections.abc import Callable
 
@@ -7,18 +7,20 @@ import pytest
 from firstcome import postgres
 from firstcome.autoscaling.decision import Decision, Kind
 from firstcome.autoscaling.history import History
+from firstcome.console.audit import AuditTrail
 
 pytestmark = pytest.mark.integration
 
 
 def test_history_keeps_changes_newest_first(connect: Callable[[], postgres.Connection]) -> None:
-    history = History(connect)
-    assert history.latest() == []
+    history, trail = History(connect), AuditTrail(connect)
+    assert trail.of_recorders() == []
     added = Decision(Kind.ADD, 1, 4, 5, 9.5, "4 recorders asked for")
     removed = Decision(Kind.REMOVE, 4, 1, 1, None, "1 recorder enough")
     for decision in (added, removed):
         history.note(decision)
-    found = history.latest()
-    assert [each.decision for each in found] == [removed, added]
+    trail.note("ann", "operator.sign-out", {"operator": "bob"})
+    found = trail.of_recorders()
+    assert [each.detail for each in found] == [removed._asdict(), added._asdict()]
+    assert {each.actor for each in found} == {"autoscaler"}
     assert found[0].at >= found[1].at
-    assert history.latest(1) == found[:1]

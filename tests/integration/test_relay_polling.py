@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from functools import partial
 
 import pytest
+from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
 
 from firstcome import postgres
 from firstcome.errors import DatabaseUnavailable, LogUnavailable
@@ -199,6 +201,59 @@ def test_a_call_wakes_a_waiting_relay(settings: Settings, issuing: Issuing) -> N
         assert time.monotonic() - began < 10
         issuing.call()
     assert [each.position for each in events] == [1]
+
+
+def test_a_relay_that_was_called_looks_once_more(settings: Settings, issuing: Issuing) -> None:
+    sleepy = settings.relay.model_copy(update={"poll_seconds": 15.0, "interval_seconds": 1.0})
+    campaign = issuing.campaign()
+    with working(polling_of(settings.model_copy(update={"relay": sleepy}))):
+        issuing.listened()
+        issuing.call()  # for what it finds or for what it has found already: that is all the same
+        issuing.issue(campaign, 1, ["a"])
+        heard(settings.kafka, at_least=1)
+        issuing.issue(campaign, 2, ["b"], calls=False)
+        assert len(heard(settings.kafka, at_least=2, seconds=8)) == 2
+        issuing.call()
+
+
+def test_an_event_of_one_transaction_carries_its_own_request(
+    settings: Settings, issuing: Issuing, relay: PollingRelay
+) -> None:
+    campaign = issuing.campaign()
+    first, second = (datetime(2026, 3, 1, 9, minute, tzinfo=UTC) for minute in (1, 2))
+    with issuing.transaction():
+        issuing.issue(campaign, 1, ["a", "b"], requested_at=second)
+        issuing.issue(campaign, 3, ["c"])
+        issuing.issue(campaign, 4, ["d", "e"], requested_at=first)
+        issuing.issue(campaign, 6, ["f"], requested_at=second)
+
+    assert relay.run_once() == 6
+
+    values = [json.loads(each.value) for each in heard(settings.kafka)]
+    told = {(each["position"], each["user_id"], each["requested_at"]) for each in values}
+    early, late = "2026-03-01T09:01:00Z", "2026-03-01T09:02:00Z"
+    assert told == {
+        *((1, "a", late), (2, "b", late), (3, "c", None)),
+        *((4, "d", early), (5, "e", early), (6, "f", late)),
+    }
+
+
+def test_times_are_utc_whatever_the_zone_of_the_server(
+    settings: Settings, issuing: Issuing
+) -> None:
+    own = settings.postgres.url.get_secret_value()
+    url = SecretStr(make_conninfo(own, options="-c timezone=Asia/Seoul"))
+    elsewhere = settings.postgres.model_copy(update={"url": url})
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    issuing.issue(issuing.campaign(), 1, ["a"], requested_at=noon)
+
+    with polling(settings.model_copy(update={"postgres": elsewhere})) as relay:
+        assert relay.run_once() == 1
+
+    (event,) = heard(settings.kafka)
+    value = json.loads(event.value)
+    assert value["requested_at"] == "2026-03-01T12:00:00Z"
+    assert value["issued_at"] == event.headers["ce_time"]
 
 
 def test_a_terminated_session_is_replaced(settings: Settings, issuing: Issuing) -> None:

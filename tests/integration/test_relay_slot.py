@@ -12,6 +12,7 @@ from firstcome.relay import slot as slots
 from firstcome.relay.preparation import Preparation
 from firstcome.relay.slot import Mode, Server
 from firstcome.settings import Settings
+from running import eventually
 from tests.integration.issuing import Issuing
 from tests.integration.relays import slot_of
 
@@ -51,7 +52,10 @@ def publications(issuing: Issuing) -> list[str]:
 def findings(settings: Settings) -> list[Finding]:
     """Return what the doctor says of slots."""
     every = Doctor(settings).examine()
-    about = ("replication slot", "postgres max_slot", "postgres wal_level")
+    about = (
+        *("replication slot", "postgres max_slot", "postgres wal_level"),
+        "synchronized_standby_slots",
+    )
     return [finding for finding in every if finding.subject.startswith(about)]
 
 
@@ -232,3 +236,32 @@ def test_doctor_warns_before_a_slot_is_lost(own: Settings, monkeypatch: pytest.M
     monkeypatch.setattr(slots, "server", lambda _: Server("logical", 2**20, 18))
     slot = findings(own)[-1]
     assert (slot.state, "max_slot_wal_keep_size is 1 MiB" in slot.seen) == (State.WARNING, True)
+
+
+def test_doctor_names_a_standby_that_holds_the_relay_up(own: Settings, issuing: Issuing) -> None:
+    preparation(own).prepare()
+    settings = own.model_copy(update={"relay": own.relay.model_copy(update={"mode": "wal"})})
+    standby = f"standby_{own.relay.slot}"[:60]
+
+    def seen() -> list[tuple[State, str]]:
+        about = f"synchronized_standby_slots: {standby}"
+        return [(each.state, each.seen) for each in findings(settings) if each.subject == about]
+
+    assert seen() == []
+    with postgres.connect(own.postgres) as session:
+        session.autocommit = True
+        session.execute("SELECT pg_create_physical_replication_slot(%s)", [standby])
+        try:
+            session.execute(f"ALTER SYSTEM SET synchronized_standby_slots = '{standby}'")
+            session.execute("SELECT pg_reload_conf()")
+            eventually(
+                "it is named", seen, lambda found: found == [(State.FAILURE, "nobody reads it")]
+            )
+            session.execute("SELECT pg_drop_replication_slot(%s)", [standby])
+            ((state, words),) = seen()
+            assert state is State.FAILURE
+            assert "no such slot" in words
+        finally:
+            session.execute("ALTER SYSTEM RESET synchronized_standby_slots")
+            session.execute("SELECT pg_reload_conf()")
+    eventually("it is not named any more", seen, lambda found: not found)

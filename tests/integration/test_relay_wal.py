@@ -84,8 +84,10 @@ def test_an_event_is_the_same_whichever_relay_tells_it(
 
     with postgres.connect(own.postgres) as connection:
         ranges = [Range(campaign, 1, 3)]
-        rows = [encode(event) for event in Outbox(own.relay).events(connection, ranges)]
-    expected = {(each.key, each.value, tuple(dict(each.headers).values())) for each in rows}
+        rows = encode(list(Outbox(own.relay).events(connection, ranges)))
+    expected = {
+        (key.encode(), value, tuple(dict(headers).values())) for key, value, headers in rows
+    }
     told = {
         (each.key, each.value, tuple(value.encode() for value in each.headers.values()))
         for each in heard(own.kafka)
@@ -125,7 +127,7 @@ def test_a_transaction_may_be_larger_than_what_may_be_on_its_way(
     own: Settings, issuing: Issuing
 ) -> None:
     small = own.model_copy(update={"relay": own.relay.model_copy(update={"events_max": 7})})
-    emitter = Emitter(own.kafka)
+    emitter = Emitter(own.kafka, tells_each=True)
     owed = []
 
     def all_told() -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from disk import Disk
+from slack import Slack
 
 from firstcome.bench.stack import RunningStack
 
@@ -29,6 +30,14 @@ def scaled() -> dict[str, str]:
         "FIRSTCOME_SWEEPER__DUE_AFTER_SECONDS": "5",
         "FIRSTCOME_SWEEPER__TICK_SECONDS": "1",
     }
+
+
+@pytest.fixture(scope="module")
+def slack() -> Iterator[Slack]:
+    """A webhook of a module's own."""
+    slack = Slack()
+    yield slack
+    slack.close()
 
 
 @pytest.fixture(scope="session")

@@ -168,6 +168,12 @@ class Shop(Campaigns, Overview, DeadLetters, People, AuditTrail):
         """Return what operators did."""
         return [Deed(AT, "ann", "campaign.restock", {"coupons": 5, "version": 2})]
 
+    def of_recorders(self) -> Any:
+        """Return what the autoscaler did."""
+        self._answer()
+        detail = {"recorders": 1, "wanted": 4, "reason": "4 recorders asked for: <lag>"}
+        return [Deed(AT, "autoscaler", "recorders.scale", detail)]
+
     def note(self, actor: str, action: str, detail: dict[str, object]) -> None:
         """Note it."""
         self.deeds.append((actor, action, detail["operator"]))

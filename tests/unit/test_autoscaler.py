@@ -153,6 +153,18 @@ def test_autoscaler_lets_them_go_again(crew: Crew, lag: list[LagSeen]) -> None:
     assert crew.wanted == 1
 
 
+def test_autoscaler_leaves_out_of_its_reckoning_who_does_not_work_yet(
+    crew: Crew, lag: list[LagSeen]
+) -> None:
+    scaling, first = autoscaler(crew, lag), crew.here["http://1"]
+    crew.wanted, crew.here["http://2"] = 2, Recorder()
+    crew.silent.add("http://2")
+    scaling.run_once()
+    lag.append(LagSeen(0, 100_000))
+    crew.now, first.claims = 2.0, 20_000  # 10 s to drain: the two of them will do
+    assert scaling.run_once().kind is Kind.KEEP
+
+
 def test_autoscaler_does_not_help_a_slow_database(crew: Crew, lag: list[LagSeen]) -> None:
     scaling, recorder = autoscaler(crew, lag), crew.here["http://1"]
     scaling.run_once()

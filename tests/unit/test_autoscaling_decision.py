@@ -47,6 +47,11 @@ def look(
         (look(claims=50_000), Kind.KEEP, 1),  # 5 s to drain
         (look(claims=50_001), Kind.ADD, 2),
         (look(2, claims=100_000), Kind.ADD, 4),  # 10 s: twice as many as now
+        # One works so far, and makes the pace: three times of it are enough.
+        (look(4, claims=150_000, working=1), Kind.KEEP, 4),
+        (look(4, claims=250_001, working=1), Kind.ADD, 6),
+        (look(2, claims=100_000, working=0), Kind.ADD, 4),  # nobody tells: as if all did
+        (look(2, claims=100_000, working=3), Kind.ADD, 4),  # one is leaving
         (look(claims=999, claims_per_second=1.0), Kind.KEEP, 1),  # a few that were dropped
         (look(claims=5000, claims_per_second=0.0), Kind.KEEP, 1),  # the pace is not known
         (look(records=600, claims=5000, claims_per_second=0.0), Kind.ADD, 2),

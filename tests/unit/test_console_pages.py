@@ -217,3 +217,12 @@ def test_both_languages_have_the_same_messages_with_the_same_fields() -> None:
 
 def test_shop_of_this_test_offers_what_pages_use() -> None:
     assert Shop().list() == [campaign()]
+
+
+def test_health_says_why_recorders_came_and_went(drop: Stage) -> None:
+    text = drop.get("/health").text
+    assert "<td>1 → 4</td>" in text
+    assert "4 recorders asked for: &lt;lag&gt;" in text
+    drop.shop.away = True
+    answer = drop.get("/health")
+    assert (answer.status_code, "→" in answer.text) == (200, False)

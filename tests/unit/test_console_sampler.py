@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
+from console_stage import report
 
-from firstcome.console.overview import Overview
-from firstcome.console.sampler import Sampler
-from firstcome.errors import DatabaseUnavailable
+from firstcome.console.overview import GateState, GateView, Overview
+from firstcome.console.sampler import Sampler, _tell
+from firstcome.errors import DatabaseUnavailable, GateUnavailable
 from firstcome.metrics import catalogue
 
 pytestmark = pytest.mark.unit
@@ -15,6 +17,11 @@ pytestmark = pytest.mark.unit
 def away() -> Any:
     """Open no session."""
     raise DatabaseUnavailable("PostgreSQL is away")
+
+
+def no_gate() -> Any:
+    """Open no session with Redis."""
+    raise GateUnavailable("Redis is away")
 
 
 def test_an_overview_counts_anew_after_a_failure() -> None:
@@ -28,8 +35,18 @@ def test_an_overview_counts_anew_after_a_failure() -> None:
 def test_a_sampler_forgets_what_it_cannot_see() -> None:
     catalogue.DATABASE_UP.set(1)
     catalogue.OUTBOX_EVENTS.set(12)
-    sampler = Sampler(Overview(away, away, away), away, away)
+    sampler = Sampler(Overview(away, away, away), away, no_gate)
     sampler.run_once()
     assert sampler.latest is None
     assert catalogue.DATABASE_UP.of().now() == 0
     assert all(gauge.series == {} for gauge in catalogue.OF_THE_DROP)
+
+
+def test_a_sampler_without_redis_tells_no_claims_under_way() -> None:
+    seen = report()
+    (drop,) = seen.campaigns
+    _tell(seen)
+    assert catalogue.LAG_CLAIMS.of().now() == drop.under_way
+    unseen = msgspec.structs.replace(drop, gate=GateView(GateState.UNREACHABLE), under_way=None)
+    _tell(msgspec.structs.replace(seen, campaigns=[unseen]))
+    assert catalogue.LAG_CLAIMS.series == {}

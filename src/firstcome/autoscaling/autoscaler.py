@@ -106,6 +106,7 @@ class Autoscaler:
             pace.claims_per_second,
             pace.transaction_seconds,
             pace.stopped,
+            pace.answering,
         )
 
     def _tell(self, load: Load, decision: Decision) -> None:

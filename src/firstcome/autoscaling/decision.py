@@ -46,6 +46,7 @@ class Load(NamedTuple):
     claims_per_second: float | None = None  # of all recorders together
     transaction_seconds: float | None = None  # mean, commit included; None: there was none
     stopped: bool = False  # a recorder stands still: too many claims are refused
+    working: int | None = None  # of the recorders: who tells anything; the pace is theirs
 
 
 class Kind(StrEnum):
@@ -115,7 +116,9 @@ def _asked(load: Load, bounds: Bounds, share: float = 1.0) -> int:
     by_drain = 0
     seconds = drain_seconds(load)
     if seconds and (load.lag_claims or 0) >= bounds.drain_claims_min:
-        by_drain = ceil(load.recorders * seconds / (bounds.drain_target_seconds * share))
+        # Those that are still starting have no part in the pace, or too many would be asked for.
+        working = min(load.working or load.recorders, load.recorders)
+        by_drain = ceil(working * seconds / (bounds.drain_target_seconds * share))
     return _clamped(max(by_lag, by_drain), bounds)
 
 

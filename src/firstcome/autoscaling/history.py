@@ -1,4 +1,4 @@
-"""The changes that the autoscaler has made, kept in the audit table for people.
+"""The changes that the autoscaler has made, kept in the audit table: the console shows them.
 
 Only changes are kept: each look is in the log and in the metrics. On Kubernetes KEDA's own events
 say the same (`kubectl describe scaledobject`).
@@ -7,24 +7,15 @@ say the same (`kubectl describe scaledobject`).
 import json
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime
-from typing import NamedTuple
 
 from firstcome import postgres
-from firstcome.autoscaling.decision import Decision, Kind
+from firstcome.autoscaling.decision import Decision
 
 _QUERIES = postgres.queries("scaling")
 
 
-class Change(NamedTuple):
-    """A decision that has changed the number of recorders, and when."""
-
-    at: datetime
-    decision: Decision
-
-
 class History:
-    """Blocking; a session for each call, so any thread may call. All raise DatabaseUnavailable."""
+    """Blocking; a session for each call, so any thread may call. Raises DatabaseUnavailable."""
 
     def __init__(self, connect: Callable[[], postgres.Connection]) -> None:
         self._connect = connect
@@ -34,11 +25,3 @@ class History:
         detail = json.dumps(decision._asdict())
         with closing(self._connect()) as session, postgres.transaction(session) as connection:
             connection.execute(_QUERIES["note"], {"detail": detail})
-
-    def latest(self, changes: int = 20) -> list[Change]:
-        """Return the last changes, newest first."""
-        with closing(self._connect()) as session, postgres.transaction(session) as connection:
-            rows = connection.execute(_QUERIES["latest"], {"rows": changes}).fetchall()
-        return [
-            Change(at, Decision(**detail | {"kind": Kind(detail["kind"])})) for at, detail in rows
-        ]

@@ -7,11 +7,10 @@ that does not answer is left out, and the next look counts what it has done mean
 from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import NamedTuple
-from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from firstcome.metrics import catalogue
+from firstcome.metrics import catalogue, reading
 
 ANSWER_SECONDS = 0.5  # on loopback; one that stands still must not hold the others' reading up
 
@@ -54,8 +53,8 @@ class Throughput:
         *,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`read` returns what an address answers; may raise OSError."""
-        self._read = read or _read
+        """`read` returns what an address answers; may raise OSError or ValueError."""
+        self._read = read or (lambda url: reading.read(url, ANSWER_SECONDS))
         self._clock = clock
         self._before: dict[str, _Told] = {}
         self._looked_at: float | None = None
@@ -99,8 +98,3 @@ def _parsed(text: str) -> _Told:
         sums.get(f"{transaction}_sum", 0.0),
         sums.get(catalogue.RECORDER_STOPPED.name, 0.0) > 0,
     )
-
-
-def _read(url: str) -> str:
-    with urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - the stack's own address
-        return str(answer.read().decode())

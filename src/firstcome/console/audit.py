@@ -33,12 +33,18 @@ class AuditTrail:
 
     def of(self, campaign_id: CampaignId) -> list[Deed]:
         """Return the newest deeds in one campaign. Raises DatabaseUnavailable."""
-        parameters = {"campaign_id": campaign_id, "rows": ROWS}
-        with closing(self._connect()) as session, postgres.transaction(session) as connection:
-            return [Deed(*row) for row in connection.execute(_QUERIES["audit_of"], parameters)]
+        return self._read("audit_of", {"campaign_id": campaign_id, "rows": ROWS})
+
+    def of_recorders(self) -> list[Deed]:
+        """Return the autoscaler's newest changes, with its reasons. Raises DatabaseUnavailable."""
+        return self._read("audit_of_recorders", {"rows": ROWS})
 
     def note(self, actor: str, action: str, detail: dict[str, Any]) -> None:
         """Note what was done to the console itself. Raises DatabaseUnavailable."""
         parameters = {"actor": actor, "action": action, "detail": json.dumps(detail)}
         with closing(self._connect()) as session, postgres.transaction(session) as connection:
             connection.execute(_QUERIES["note"], parameters)
+
+    def _read(self, query: str, parameters: dict[str, int]) -> list[Deed]:
+        with closing(self._connect()) as session, postgres.transaction(session) as connection:
+            return [Deed(*row) for row in connection.execute(_QUERIES[query], parameters)]

@@ -109,8 +109,7 @@ def _tell(report: OverviewReport) -> None:
     catalogue.DATABASE_UP.set(1)
     catalogue.LAG_RECORDS.replace(_known(report.lag_records))
     catalogue.LAG_SECONDS.replace(_known(report.lag_seconds))
-    under_way = [each.under_way for each in report.campaigns if each.under_way is not None]
-    catalogue.LAG_CLAIMS.set(sum(under_way))
+    catalogue.LAG_CLAIMS.replace(_known(report.under_way))
     catalogue.OUTBOX_EVENTS.set(report.outbox.events)
     catalogue.OUTBOX_SECONDS.set(report.outbox.oldest_seconds)
     positions: dict[Labels, float] = {}

@@ -6,7 +6,6 @@ should be says the local stack's status file; elsewhere only the addresses of co
 """
 
 import json
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +17,7 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from firstcome.logs import get_logger
-from firstcome.metrics import catalogue
+from firstcome.metrics import catalogue, reading
 from firstcome.settings import ConsoleSettings
 
 LOOK_SECONDS = 2.0
@@ -163,8 +162,7 @@ def _read(url: str | None) -> Series | None:
     if url is None or not url.startswith(("http://", "https://")):
         return None
     try:
-        with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - see above
-            lines = answer.read().decode().splitlines()
+        lines = reading.read(url, ANSWER_SECONDS).splitlines()
         text = "\n".join(line for line in lines if line.startswith(WANTED)) + "\n"
         return {
             (sample.name, tuple(sorted(sample.labels.items()))): sample.value

@@ -2,7 +2,7 @@
 
 A slot that nobody reads keeps the write-ahead log until the disk is full or the slot is lost.
 Neither loses a coupon, and the outbox still lists every event; but the first stops the server, and
-the second the relay.
+the second the relay. So does a standby that is away, where the server makes the relay wait for it.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from firstcome import postgres
 from firstcome.doctor.finding import Finding, failure, ok, warning
 from firstcome.relay import slot as slots
-from firstcome.relay.slot import Mode, Server, SlotStatus, State
+from firstcome.relay.slot import Mode, Server, SlotStatus, Standby, State
 from firstcome.settings import RelaySettings
 
 KEPT_SHARE_MAX = 0.5  # of max_slot_wal_keep_size
@@ -25,6 +25,7 @@ def examine(settings: RelaySettings, connection: postgres.Connection) -> Iterato
         if needed is not None:
             wanted[settings.slot_of(needed)] = needed
         found = [slots.look(connection, name, mode) for name, mode in sorted(wanted.items())]
+        standbys = slots.standbys(connection)
     if needed is not None:
         yield _wal_level(server, needed)
     if found:
@@ -32,6 +33,8 @@ def examine(settings: RelaySettings, connection: postgres.Connection) -> Iterato
     for status in found:
         is_needed = needed is not None and status.slot == settings.slot_of(needed)
         yield _slot(status, server) if is_needed else _left_over(status)
+        if is_needed and status.failover:
+            yield from map(_standby, standbys)
 
 
 def _needed(settings: RelaySettings) -> Mode | None:
@@ -85,6 +88,21 @@ def _slot(status: SlotStatus, server: Server) -> Finding:
         reader = "`firstcome serve relay`" if status.mode == "wal" else "Debezium"
         return warning(subject, f"{seen}; nobody reads it", meaning, f"start {reader}")
     return ok(subject, seen)
+
+
+def _standby(standby: Standby) -> Finding:
+    subject = f"synchronized_standby_slots: {standby.slot}"
+    if standby.is_usable and standby.is_read:
+        return ok(subject, "a standby reads it")
+    return failure(
+        subject,
+        "nobody reads it"
+        if standby.is_usable
+        else "there is no such slot of a standby, or it is lost",
+        "the relay is told nothing that this standby does not have, so it publishes nothing; every "
+        "event waits in the outbox",
+        "bring the standby back, or take its slot out of synchronized_standby_slots and reload",
+    )
 
 
 def _left_over(status: SlotStatus) -> Finding:

@@ -1,8 +1,9 @@
 """Recorders come and go under load: what a lag costs with one and with an autoscaler, and cycles.
 
-Each part is one rehearsal, judged by the laws. For the lag, recorders reach PostgreSQL through a
-slow link, as over a network: then waiting is the limit, which more recorders share, and not the
-database, the disk or the CPUs of this machine, which they would only compete for.
+Each part is one rehearsal, judged by the laws. The lag goes away twice with each: over a slow link
+between recorders and PostgreSQL, as of a network, where waiting is the limit, which more recorders
+share; and without it, where they compete for the CPUs of this machine. How busy those were is
+measured, so that the report can say what the limit was.
 """
 
 import json
@@ -31,12 +32,14 @@ LINK = "recorder.postgres"
 LINK_SECONDS = 0.01  # each way
 LOOK_SECONDS = 0.1
 DRAINED_RECORDS = 5  # heartbeats, and what the probes have just asked for
-DRAIN_SECONDS_MAX, LEAVE_SECONDS_MAX, READY_SECONDS_MAX = 180.0, 120.0, 30.0
+# How slow a recorder was to come is told; on a busy machine that is no failure.
+DRAIN_SECONDS_MAX, LEAVE_SECONDS_MAX, READY_SECONDS_MAX = 180.0, 120.0, 120.0
 CYCLE_SECONDS = 6.0  # what one usually takes; the load goes on for as many
 AT_ONCE_MAX = 6
-QUICK = {
-    # Recorders leave soon, so that the drill sees it; small transactions wait for the link often.
-    "FIRSTCOME_AUTOSCALER__COOLDOWN_SECONDS": "20",
+# Recorders leave soon, so that the drill sees it.
+HASTY = {"FIRSTCOME_AUTOSCALER__COOLDOWN_SECONDS": "20"}
+SMALL = {
+    # Small transactions wait for the link often.
     "FIRSTCOME_RECORDER__TRANSACTION_ROWS_MAX": "1000",
     "FIRSTCOME_RECORDER__POLL_RECORDS_MAX": "50",
 }
@@ -53,6 +56,7 @@ class Drained(msgspec.Struct, frozen=True):
     ready_seconds: float | None  # until it worked
     recorders_max: int
     recorders_end: int
+    busy_share: float  # of all CPUs, by whatever ran on this machine meanwhile
     violations: list[str]
 
 
@@ -70,6 +74,16 @@ class Cycled(msgspec.Struct, frozen=True):
 
 
 @contextmanager
+def near_stage(tell: Tell) -> Iterator[Stage]:
+    """Lend a stack with an autoscaler and, but for its cooldown, default settings."""
+    with (
+        tempfile.TemporaryDirectory(prefix="firstcome-drill-") as folder,
+        started(Path(folder) / "stack", "--autoscale", **HASTY) as stack,
+    ):
+        yield Stage(stack, Processes(stack, tell), settings_of(stack))
+
+
+@contextmanager
 def slow_stage(tell: Tell) -> Iterator[Stage]:
     """Lend a stack with an autoscaler whose recorders are far from their database."""
     with (
@@ -77,7 +91,7 @@ def slow_stage(tell: Tell) -> Iterator[Stage]:
         linked(state := Path(folder) / "stack") as links,
     ):
         shape = json.dumps({"links": {LINK: links[LINK].port}})
-        with started(state, "--autoscale", "--shape", shape, **QUICK) as stack:
+        with started(state, "--autoscale", "--shape", shape, **HASTY, **SMALL) as stack:
             links.run(links[LINK].slow(LINK_SECONDS))
             yield Stage(stack, Processes(stack, tell), settings_of(stack))
 
@@ -99,7 +113,10 @@ def drain(stage: Stage, load: Load, tell: Tell, *, autoscale: bool) -> Drained:
                 found["lag"] = watch.lag()
             tell(f"{found['lag']:.0f} records wait for one recorder")
             found.update(watch.drained())
-        tell(f"drained in {found['drained']:.1f} s by {watch.most} recorders at most")
+        tell(
+            f"drained in {found['drained']:.1f} s by {watch.most} recorders at most, CPUs "
+            f"{found['busy']:.0%} busy"
+        )
         if autoscale:
             watch.until_one()
 
@@ -113,6 +130,7 @@ def drain(stage: Stage, load: Load, tell: Tell, *, autoscale: bool) -> Drained:
         ready_seconds=found["ready"],
         recorders_max=watch.most,
         recorders_end=watch.stack.recorders(),
+        busy_share=found["busy"] or 0.0,
         violations=seen.violations,
     )
 
@@ -161,7 +179,10 @@ class _Watch:
 
     def drained(self) -> dict[str, float | None]:
         """Look until the lag is gone; return the moments, in seconds from now."""
+        import psutil  # only where a stack runs
+
         began = time.monotonic()
+        psutil.cpu_percent()  # the next answer counts from now
         moments: dict[str, float | None] = {"added": None, "ready": None}
         while True:
             passed = time.monotonic() - began
@@ -172,7 +193,7 @@ class _Watch:
                 moments["ready"] = passed
             self.most = max(self.most, ready)
             if self._is_drained():
-                return moments | {"drained": passed}
+                return moments | {"drained": passed, "busy": psutil.cpu_percent() / 100}
             if passed > DRAIN_SECONDS_MAX:
                 raise Unavailable(f"{self.lag()} records still wait after {passed:.0f} s")
             time.sleep(LOOK_SECONDS)

@@ -8,7 +8,7 @@ bisected to that claim, which is quarantined while its neighbours are issued.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from firstcome import failpoints, postgres
@@ -22,6 +22,7 @@ from firstcome.settings import RecorderSettings
 
 # The pause before the second try of a refused claim; doubled for each further one.
 RETRY_PAUSE_SECONDS = 0.01
+OUTBOX = "firstcome_outbox"  # the channel on which the relay listens
 
 
 class _Refusal(NamedTuple):
@@ -50,6 +51,7 @@ class Recorder:
         self._settings = settings
         self._pause = pause
         self._connection: postgres.Connection | None = None
+        self._caller = postgres.Caller(OUTBOX)
 
     def record(self, batches: Sequence[Batch]) -> Recorded:
         """Decide every claim, and return what became of them.
@@ -88,6 +90,10 @@ class Recorder:
         with self._session() as connection:
             recorded = Transaction(connection, all_new=all_new).record(batches)
         failpoints.hit("after_commit", lost=DatabaseUnavailable("the commit's reply was lost"))
+        if recorded.issued:
+            # What was committed stays so whatever becomes of this: the relay looks by itself, too.
+            with suppress(DatabaseUnavailable):
+                self._caller.call(connection)
         return recorded
 
     def _bisected(self, batches: Sequence[Batch], error: BadRecord) -> Recorded:
@@ -153,5 +159,6 @@ class Recorder:
     def _session(self) -> Iterator[postgres.Connection]:
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
+            self._connection.autocommit = True  # outside of the transactions that follow
         with postgres.transaction(self._connection) as connection:
             yield connection

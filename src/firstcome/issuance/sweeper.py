@@ -22,7 +22,7 @@ from firstcome.eventlog.events import IssuanceRequested
 from firstcome.gate import register
 from firstcome.gate.journal import Journal, JournalEntry
 from firstcome.gate.session import GateSession
-from firstcome.issuance.archived import remove_keys
+from firstcome.issuance.archived import Archived
 from firstcome.issuance.batch import Batch
 from firstcome.issuance.mirror import mirror
 from firstcome.issuance.reconciliation import Reconciliation
@@ -89,6 +89,7 @@ class Sweeper:
         self.reconciliation = Reconciliation(
             settings.laws.grace_seconds, settings.sweeper.reconcile_seconds
         )
+        self._archived = Archived()
         self._marks: dict[tuple[CampaignId, int], deque[Mark]] = {}
         self._session: GateSession | None = None
         self._connection: postgres.Connection | None = None
@@ -142,7 +143,7 @@ class Sweeper:
             self._swept_at = monotonic()
             trimmed, recorded = self._sweep(session, healthy, gates)
             self.reconciliation.run_once(connection, healthy, gates)
-            removed = remove_keys(connection, session)
+            removed = self._archived.run_once(connection, session)
         # Last: it may wait for long, or fail again and again; healthy gates must not feel that.
         rebuilt = self._rebuild(stale) if stale else 0
         return self._told(Swept(mirrored, trimmed, recorded, rebuilt, removed))

@@ -84,8 +84,12 @@ class Stack:
         return ran
 
     def recorders(self) -> int:
-        """Return how many recorders are wanted. Raises Refused where nothing runs."""
-        return int(self._running()["shape"]["recorders"])
+        """Return how many recorders are wanted. Raises Refused where nothing runs.
+
+        Asked for a moment ago counts, also while a busy supervisor has not followed yet.
+        """
+        shape = self._running()["shape"]
+        return recorders.wanted(self.folder) or int(shape["recorders"])
 
     def scale(self, count: int) -> None:
         """Want so many recorders; the supervisor follows within a second. Raises Refused.

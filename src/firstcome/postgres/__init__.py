@@ -1,6 +1,6 @@
 """PostgreSQL, the engine that decides. The only home of psycopg and Alembic.
 
-    sessions.py      blocking sessions and transactions, and who listens for calls
+    sessions.py      blocking sessions and transactions, who calls and who listens
     pools.py         sessions of asyncio processes
     translation.py   psycopg's errors as ours
     schema.py        named statements, migrations
@@ -16,6 +16,8 @@ from firstcome.postgres.replication import ReplicationStream
 from firstcome.postgres.schema import Migrated, migrate, queries
 from firstcome.postgres.sessions import (
     AS_SET,
+    CALL_SECONDS,
+    Caller,
     Connection,
     Listener,
     Row,
@@ -28,8 +30,10 @@ from firstcome.postgres.translation import BEYOND_THE_LIMIT, translated
 __all__ = [
     "AS_SET",
     "BEYOND_THE_LIMIT",
+    "CALL_SECONDS",
     "AsyncConnection",
     "AsyncPool",
+    "Caller",
     "Commit",
     "Connection",
     "Decoder",

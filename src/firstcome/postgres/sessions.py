@@ -6,6 +6,7 @@ locks for ever.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any, NamedTuple
 
 import psycopg
@@ -15,6 +16,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from firstcome.errors import DatabaseUnavailable
 from firstcome.postgres.translation import translated
 from firstcome.settings import PostgresSettings
+
+# Calls are so far apart, each caller's. Whoever was called looks once more after that time: what
+# was committed in between was not called for.
+CALL_SECONDS = 0.02
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Row = tuple[Any, ...]
@@ -54,6 +59,27 @@ def transaction(connection: Connection, *, force_rollback: bool = False) -> Iter
     """
     with translated(), connection.transaction(force_rollback=force_rollback):
         yield connection
+
+
+class Caller:
+    """Calls (NOTIFY) on one channel, for one session that commits each statement by itself.
+
+    Never call in a transaction that writes: the server lets transactions that call commit one after
+    the other, each with its own wait for the disk. See docs/decisions/0026.
+    """
+
+    def __init__(self, channel: str) -> None:
+        self._statement = sql.SQL("NOTIFY {}").format(sql.Identifier(channel))
+        self._called_at = -CALL_SECONDS
+
+    def call(self, connection: Connection) -> None:
+        """Call, unless this caller has just done so. Raises DatabaseUnavailable."""
+        now = monotonic()
+        if now - self._called_at < CALL_SECONDS:
+            return
+        with translated():
+            connection.execute(self._statement)
+        self._called_at = now
 
 
 class Listener:
@@ -103,6 +129,8 @@ def conninfo(settings: PostgresSettings, name: str, timeouts: Timeouts) -> str:
         "client_connection_check_interval": 1.0,
     }
     options = " ".join(f"-c {key}={round(value * 1000)}" for key, value in seconds.items())
+    # Moments come as they leave us, in events and answers, whatever the server's own zone is.
+    options += " -c timezone=UTC"
     return make_conninfo(
         url,
         application_name=name,

@@ -105,8 +105,8 @@ class EventHistory:
                 "actor": actor,
                 "campaign_id": part.campaign_id,
                 "events": len(told),
-                "first": told[0],
-                "last": told[-1],
+                "first": min(told),
+                "last": max(told),
             }
             connection.execute(_QUERIES["audit_replay"], parameters)
         return len(told)

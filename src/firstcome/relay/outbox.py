@@ -18,7 +18,7 @@ from firstcome.settings import RelaySettings
 
 _QUERIES = postgres.queries("outbox")
 RELAY_LOCK = 0x66636F757462  # any number that nobody else locks
-CHANNEL = "firstcome_outbox"  # recorders call on it: see sql/issuance.sql
+CHANNEL = "firstcome_outbox"  # recorders call on it: see issuance/recorder.py
 ROWS_MAX = 2000  # of one look; the engine `direct` writes one a coupon
 
 
@@ -96,9 +96,11 @@ class Outbox:
     def events(
         self, connection: postgres.Connection, ranges: Iterable[Range]
     ) -> Iterator[CouponIssued]:
-        """Return the events of some positions, in their order."""
-        for row in connection.execute(_QUERIES["issued"], _columns(ranges), binary=True):
-            yield CouponIssued(*row)
+        """Return the events of some ranges: in their order, each user's in that of positions."""
+        found = connection.execute(_QUERIES["issued"], _columns(ranges), binary=True)
+        for campaign_id, requested_at, recorded_at, positions, users in found:
+            for position, user_id in zip(positions, users, strict=True):
+                yield CouponIssued(campaign_id, position, user_id, requested_at, recorded_at)
 
     def end(self, connection: postgres.Connection, rows: list[OutboxRow]) -> None:
         """Note that all events of these rows were acknowledged; they are not taken again."""

@@ -47,7 +47,7 @@ class PollingRelay:
 
         Calls `ready` when it has first looked and published what there was.
         """
-        said = False
+        said = called = False
         try:
             while not stop.is_set():
                 began = time.monotonic()
@@ -57,7 +57,7 @@ class PollingRelay:
                         said = True
                         ready()
                     if self._all or not published:
-                        self._wait(stop, began)
+                        called = self._wait(stop, began, is_busy=called or published > 0)
                 except (DatabaseUnavailable, LogUnavailable) as error:
                     self._wait_longer(stop, error)
         finally:
@@ -81,14 +81,20 @@ class PollingRelay:
             self._listener.close()
         self._listener = None
 
-    def _wait(self, stop: Event, began: float) -> None:
-        """Wait for a call, but no shorter than one look after the other may begin."""
+    def _wait(self, stop: Event, began: float, *, is_busy: bool) -> bool:
+        """Wait until the next look may begin; return whether somebody called.
+
+        Waits for a call if the last look neither followed one nor found anything: recorders do not
+        call for each of their commits.
+        """
         if self._listener is None or self._listener.closed:
             # Rows that were committed before it listened are found by the next look.
             self._listener = self._listen(CHANNEL)
-            return
-        self._listener.wait(self._settings.poll_seconds)
-        stop.wait(max(0.0, began + self._settings.interval_seconds - time.monotonic()))
+            return True
+        called = self._listener.wait(0.0 if is_busy else self._settings.poll_seconds)
+        pause = max(self._settings.interval_seconds, postgres.CALL_SECONDS * is_busy)
+        stop.wait(max(0.0, began + pause - time.monotonic()))
+        return called
 
     def _wait_longer(self, stop: Event, error: Exception) -> None:
         catalogue.RELAY_INTERRUPTED.add(1, "engine_away")

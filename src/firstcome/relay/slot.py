@@ -41,6 +41,14 @@ class Server(NamedTuple):
     version: int
 
 
+class Standby(NamedTuple):
+    """A slot that synchronized_standby_slots names."""
+
+    slot: str
+    is_usable: bool  # it is there, a standby's, and not lost
+    is_read: bool
+
+
 class SlotStatus(NamedTuple):
     """A slot as the server has it; sizes are bytes, None where the server does not tell."""
 
@@ -130,6 +138,11 @@ def missing(connection: postgres.Connection, mode: Mode) -> list[str]:
 def server(connection: postgres.Connection) -> Server:
     """Return what the server allows."""
     return Server(*(connection.execute(_QUERIES["server"]).fetchone() or ("", -1, 0)))
+
+
+def standbys(connection: postgres.Connection) -> list[Standby]:
+    """Return whom a slot with failover waits for: none of them must stay behind it."""
+    return [Standby(*row) for row in connection.execute(_QUERIES["standbys"])]
 
 
 def _judged(row: _Row, unpublished: list[str]) -> tuple[State, str]:

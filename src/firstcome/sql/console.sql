@@ -45,3 +45,9 @@ INSERT INTO audit (actor, action, detail) VALUES (%(actor)s, %(action)s, %(detai
 SELECT at, actor, action, detail FROM audit
 WHERE campaign_id = %(campaign_id)s
 ORDER BY audit_id DESC LIMIT %(rows)s
+
+-- name: audit_of_recorders
+-- How their number was changed by the autoscaler, newest first.
+SELECT at, actor, action, detail FROM audit
+WHERE action = 'recorders.scale'
+ORDER BY audit_id DESC LIMIT %(rows)s

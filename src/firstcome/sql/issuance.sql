@@ -39,7 +39,6 @@ WITH recorded AS (
     INSERT INTO outbox (campaign_id, positions)
     SELECT %(campaign_id)s, range_agg(int8range(position, position + 1)) FROM recorded
     HAVING count(*) > 0
-    RETURNING pg_notify('firstcome_outbox', '')
 )
 SELECT count(*) FROM recorded
 

@@ -19,20 +19,22 @@ LIMIT %(rows)s
 FOR UPDATE
 
 -- name: issued
--- The events of rows taken: in the order of the rows, then of positions. A position that is not
--- ISSUED has no event; law L4 would name it. Each range is one step down the primary key: OFFSET 0
--- keeps the planner from joining by a look at the whole table.
-SELECT i.campaign_id, i.position, i.user_id, i.requested_at, i.recorded_at
+-- The events of rows taken, those of a request and a transaction in one row, which saves the client
+-- two thirds of what a row for each would cost: in the order of the rows, then of first positions.
+-- A position that is not ISSUED has no event; law L4 would name it. Each range is one step down the
+-- primary key: a group cannot be joined by a look at the whole table.
+SELECT r.campaign_id, i.requested_at, i.recorded_at, i.positions, i.users
 FROM unnest(%(campaigns)s::bigint[], %(firsts)s::bigint[], %(ends)s::bigint[])
         WITH ORDINALITY AS r (campaign_id, first, "end", n)
     CROSS JOIN LATERAL (
-        SELECT * FROM issuances
+        SELECT requested_at, recorded_at, array_agg(position ORDER BY position) AS positions,
+            array_agg(user_id ORDER BY position) AS users
+        FROM issuances
         WHERE campaign_id = r.campaign_id AND position >= r.first AND position < r."end"
             AND event_id IS NOT NULL
-        ORDER BY position
-        OFFSET 0
+        GROUP BY requested_at, recorded_at
     ) AS i
-ORDER BY r.n, i.position
+ORDER BY r.n, i.positions[1]
 
 -- name: judge
 -- The oldest unpublished rows beyond one, and whether all their positions count as published. The

@@ -6,8 +6,3 @@
 -- name: note
 INSERT INTO audit (actor, action, detail)
 VALUES ('autoscaler', 'recorders.scale', %(detail)s::jsonb)
-
--- name: latest
--- The last changes, newest first.
-SELECT at, detail FROM audit WHERE action = 'recorders.scale'
-ORDER BY audit_id DESC LIMIT %(rows)s

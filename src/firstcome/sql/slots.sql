@@ -27,6 +27,16 @@ FROM (SELECT %(slot)s::text AS slot_name) AS asked
     LEFT JOIN relay_slots AS made USING (slot_name)
     LEFT JOIN pg_replication_slots AS s USING (slot_name)
 
+-- name: standbys
+-- Slots of standbys that a slot with failover is never told ahead of: whether each is there, is a
+-- standby's, still has its write-ahead log, and is read.
+SELECT name, coalesce(s.slot_type = 'physical' AND s.wal_status IS DISTINCT FROM 'lost', false),
+    coalesce(s.active, false)
+FROM unnest(string_to_array(
+        translate(current_setting('synchronized_standby_slots', true), ' "', ''), ',')) AS name
+    LEFT JOIN pg_replication_slots AS s ON s.slot_name = name
+WHERE name <> ''
+
 -- name: create
 -- It outlives the server's failover where a standby keeps its slots in step.
 SELECT pg_create_logical_replication_slot(%(slot)s, 'pgoutput', failover => true)

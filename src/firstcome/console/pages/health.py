@@ -6,9 +6,11 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.response import Response
 
+from firstcome.console.audit import AuditTrail, Deed
 from firstcome.console.live import Live, Look
 from firstcome.console.overview import GateState
 from firstcome.console.pages.rendering import AnyRequest, Pages
+from firstcome.errors import DatabaseUnavailable
 
 OLD_SECONDS = 5.0  # a look is every second
 
@@ -18,13 +20,22 @@ class HealthPages(Controller):
 
     include_in_schema = False
 
-    @get("/health", sync_to_thread=False)
+    @get("/health", sync_to_thread=True)
     def show(
-        self, request: AnyRequest, pages: NamedDependency[Pages], live: NamedDependency[Live]
+        self,
+        request: AnyRequest,
+        pages: NamedDependency[Pages],
+        live: NamedDependency[Live],
+        audit: NamedDependency[AuditTrail],
     ) -> Response[str]:
-        """Show what the last look saw."""
+        """Show what the last look saw, and how recorders came and went."""
         look = live.latest
-        values = {"look": look, "engines": engines_of(look), "age": _age(look)}
+        values = {
+            "look": look,
+            "engines": engines_of(look),
+            "age": _age(look),
+            "scalings": _scalings(audit) if look and look.report else None,
+        }
         return pages.show(request, "health.html", values)
 
 
@@ -42,6 +53,14 @@ def engines_of(look: Look | None) -> dict[str, str]:
         redis = "away" if GateState.UNREACHABLE in states else "up"
     kafka = "away" if report.lag_records is None else "up"
     return {"postgres": "up", "redis": redis, "kafka": kafka}
+
+
+def _scalings(audit: AuditTrail) -> list[Deed] | None:
+    """Return the autoscaler's last changes; None: the page must not fail for them."""
+    try:
+        return audit.of_recorders()
+    except DatabaseUnavailable:
+        return None
 
 
 def _age(look: Look | None) -> float | None:
