@@ -1,16 +1,19 @@
 """One whole stack for the tests that break nothing: started once, removed at the end.
 
 FIRSTCOME_TEST_STACK names the state folder of a stack that runs already; it is used then, and
-left running. Tests that destroy something start their own.
+left running. Tests that destroy something start their own. With several workers (pytest -n) each
+has a stack of its own.
 """
 
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from running import RunningStack, started
+from tests.workers import Workers, rank_of
 
 LOG_LINES = 25  # of each process, after a failure
 
@@ -23,6 +26,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         return
     with started(tmp_path_factory.mktemp("shared") / "stack", "--auth", "jwt") as running:
         yield running
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let a worker's list begin with what takes long; workers take from its beginning."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: rank_of(item.nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Workers:
+    """Decide which worker gets which tests."""
+    return Workers(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -160,6 +160,14 @@ class Issuing:
         assert row is not None
         return int(row[0])
 
+    def log_next(self) -> int:
+        """Return where the next record of the write-ahead log will stand."""
+        row = self._connection.execute(
+            "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
     def drop_slot(self, name: str) -> None:
         """Drop a slot, if it is there; whoever reads it is cut off."""
         until = time.monotonic() + 20

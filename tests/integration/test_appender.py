@@ -96,9 +96,11 @@ async def test_appender_replaces_a_producer_that_stays_away(
     quick = own.of_one_test(intake={"away_after_seconds": 0.2, "heartbeat_seconds": 0.05})
     async with intake_stage(quick) as stage:
         number = stage.open_campaign()
-        stage.appender._producer = DeafProducer()  # type: ignore[assignment]
+        deaf = stage.appender._producer = DeafProducer()  # type: ignore[assignment]
         stage.claim(number, "ann")
         assert await stage.answer("ann") == Answer(Outcome.UNKNOWN)
+        await eventually("a new producer", lambda: stage.appender._producer is not deaf)
+        stage.appender._intake = own.of_one_test().intake
         await eventually("the broker", lambda: not stage.appender.is_away)
         stage.claim(number, "bob")
         assert (await stage.answer("bob")).outcome is Outcome.REQUESTED

@@ -1,6 +1,7 @@
 """`firstcome events` and `firstcome relay` as an operator types them."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from confluent_kafka import TopicPartition
@@ -10,6 +11,7 @@ from typer.testing import CliRunner, Result
 from firstcome.cli import events, relay
 from firstcome.errors import Refused
 from firstcome.eventlog import topics
+from firstcome.eventlog.patience import patiently
 from firstcome.relay.history import EventHistory
 from firstcome.relay.outbox import Range
 from firstcome.settings import KafkaSettings, Settings
@@ -108,6 +110,10 @@ def expire(kafka: KafkaSettings) -> None:
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     topic = topics.coupon_issued(kafka)
     numbers = admin.list_topics(topic, timeout=20).topics[topic].partitions
-    whole = [TopicPartition(topic, number, -1) for number in numbers]
-    for future in admin.delete_records(whole).values():
+    for number in numbers:
+        patiently(partial(_expire, admin, TopicPartition(topic, number, -1)), 20)
+
+
+def _expire(admin: AdminClient, partition: TopicPartition) -> None:
+    for future in admin.delete_records([partition]).values():
         future.result(20)

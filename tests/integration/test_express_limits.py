@@ -180,4 +180,4 @@ def test_client_that_does_not_read_is_dropped(hasty: Stage) -> None:
         with contextlib.suppress(TimeoutError, ConnectionResetError, BrokenPipeError):
             for _ in range(200):
                 wire.send(request("GET", "/openapi.json") * 100)
-        eventually(lambda: not hasty.server.server_state.connections, 8)
+        eventually(lambda: not hasty.server.server_state.connections, 20)

@@ -179,9 +179,10 @@ def test_a_life_that_ends_anywhere_is_followed_by_one_that_leaves_nothing_out(
 ) -> None:
     slot = own.relay.slot_of("wal")
     begun(relay)
-    before = issuing.log_end()
     campaign = issuing.campaign()
-    issuing.issue(campaign, 1, ["a", "b"])
+    with issuing.transaction():
+        issuing.issue(campaign, 1, ["a", "b"])
+        before = issuing.log_next()
 
     with at({point: cut}), pytest.raises(DatabaseUnavailable):
         work(relay, lambda: False)
@@ -220,8 +221,9 @@ def test_nothing_is_confirmed_before_the_brokers_have_it(own: Settings, issuing:
     with closing(wal_of(own.model_copy(update={"kafka": kafka, "relay": quick}))) as cut_off:
         begun(cut_off)
         campaign = issuing.campaign()
-        before = issuing.log_end()
-        issuing.issue(campaign, 1, ["a"])
+        with issuing.transaction():
+            issuing.issue(campaign, 1, ["a"])
+            before = issuing.log_next()
         with pytest.raises(LogUnavailable):
             work(cut_off, lambda: False)
     assert issuing.confirmed(slot) <= before
