@@ -179,8 +179,8 @@ def test_a_life_that_ends_anywhere_is_followed_by_one_that_leaves_nothing_out(
 ) -> None:
     slot = own.relay.slot_of("wal")
     begun(relay)
-    before = issuing.log_end()
     campaign = issuing.campaign()
+    before = issuing.log_end()
     issuing.issue(campaign, 1, ["a", "b"])
 
     with at({point: cut}), pytest.raises(DatabaseUnavailable):
