@@ -5,13 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
-from confluent_kafka.admin import (
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from firstcome.errors import LogUnavailable
 from firstcome.eventlog import emitter as module
@@ -33,6 +27,16 @@ BATCH_BYTES = 10_000
 def kafka(settings: Settings) -> KafkaSettings:
     """A broker that has the topic."""
     LogAdmin(settings.kafka).create_topics()
+    return settings.kafka
+
+
+@pytest.fixture
+def picky(settings: Settings) -> KafkaSettings:
+    """A broker that has the topic, and takes no large batch."""
+    topic = topics.coupon_issued(settings.kafka)
+    admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    limited = NewTopic(topic, 10, 1, config={"max.message.bytes": str(BATCH_BYTES)})
+    admin.create_topics([limited])[topic].result(20)
     return settings.kafka
 
 
@@ -80,26 +84,26 @@ def test_what_was_flushed_is_on_the_topic(kafka: KafkaSettings, emitter: Emitter
 
 
 def test_one_refused_event_among_many_fails_them_all(
-    kafka: KafkaSettings, emitter: Emitter
+    picky: KafkaSettings, make: Callable[[KafkaSettings], Emitter]
 ) -> None:
-    _let_the_broker_refuse_large_batches(kafka)
+    emitter = make(picky)
     some = [f"u{number}" for number in range(40)]
     told = events([*some[:20], "long" * BATCH_BYTES, *some[20:]])
 
     with pytest.raises(LogUnavailable, match="not published"):
         emit(emitter, told)
-    heard_first = {each.position for each in heard(kafka)}
+    heard_first = {each.position for each in heard(picky)}
     assert heard_first  # the failure is of some alone: what is told is told again
     assert 21 not in heard_first
 
     emit(emitter, [each for each in told if each.position != 21])
-    assert {each.position for each in heard(kafka)} == {*range(1, 42)} - {21}
+    assert {each.position for each in heard(picky)} == {*range(1, 42)} - {21}
 
 
 def test_a_refusal_is_noticed_without_waiting_for_all(
-    kafka: KafkaSettings, emitter: Emitter
+    picky: KafkaSettings, make: Callable[[KafkaSettings], Emitter]
 ) -> None:
-    _let_the_broker_refuse_large_batches(kafka)
+    emitter = make(picky)
     emitter.hand_over(events(["long" * BATCH_BYTES]), time.monotonic() + 20)
     with pytest.raises(LogUnavailable, match="not published"):
         _poll_while_owed(emitter)
@@ -161,17 +165,3 @@ def _poll_while_owed(emitter: Emitter) -> None:
     until = time.monotonic() + 20
     while emitter.owed and time.monotonic() < until:
         emitter.poll(0.05)
-
-
-def _let_the_broker_refuse_large_batches(kafka: KafkaSettings) -> None:
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    limit = ConfigEntry(
-        "max.message.bytes",
-        str(BATCH_BYTES),
-        incremental_operation=AlterConfigOpType.SET,
-    )
-    topic = ConfigResource(
-        ResourceType.TOPIC, topics.coupon_issued(kafka), incremental_configs=[limit]
-    )
-    for future in admin.incremental_alter_configs([topic]).values():
-        future.result(20)

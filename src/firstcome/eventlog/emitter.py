@@ -24,6 +24,9 @@ QUEUE_RECORDS_MAX = 200_000
 PART_EVENTS = 500  # encoded at once; reports are served between two parts
 FULL_PAUSE_SECONDS = 0.01
 PARTITION_BY_KEY = -1
+# A client that gives up for good raises when it is next asked. If it has reports to make in that
+# moment, Python finds its error in the middle of the first one, and raises another one.
+_BROKEN = (KafkaException, SystemError)
 log = get_logger()
 
 
@@ -39,6 +42,7 @@ class Handed:
     def reported(self, error: KafkaError | None, _message: Message) -> None:
         """Take a report of the brokers."""
         self.owed -= 1
+        self._life.owed -= 1
         if error is not None:
             self._life.failed = error
 
@@ -46,9 +50,10 @@ class Handed:
 class _Life:
     """Of one producer: reports that come after it change nothing."""
 
-    __slots__ = ("failed",)
+    __slots__ = ("failed", "owed")
 
     def __init__(self) -> None:
+        self.owed = 0  # at most: acknowledgements may be told by an empty queue alone
         self.failed: KafkaError | None = None
 
 
@@ -69,7 +74,8 @@ class Emitter:
     @property
     def owed(self) -> int:
         """Events handed over whose report has not come."""
-        return 0 if self._producer is None else len(self._producer)
+        # The queue holds other news, too.
+        return 0 if self._producer is None else min(self._life.owed, len(self._producer))
 
     def hand_over(self, events: Iterable[CouponIssued], until: float) -> Handed:
         """Give events to the producer, in their order; what is returned tells what is still owed.
@@ -81,6 +87,7 @@ class Emitter:
         rest = iter(events)
         while part := list(islice(rest, PART_EVENTS)):
             handed.owed += len(part)
+            self._life.owed += len(part)
             self._produce(part, handed, until)
             self._serve(0.0)
             self._check(self.owed, until)
@@ -92,9 +99,10 @@ class Emitter:
         if self._producer is not None and self.owed:
             try:
                 left = self._producer.flush(max(0.0, until - time.monotonic()))
-            except KafkaException as error:
+            except _BROKEN as error:
                 raise self._given_up(str(error)) from error
         self._check(left, until=0.0)
+        self._life.owed = 0
 
     def poll(self, timeout_seconds: float = 0.0) -> None:
         """Serve reports. Raises LogUnavailable when an event was not taken."""
@@ -128,7 +136,7 @@ class Emitter:
             return
         try:
             self._producer.poll(timeout_seconds)
-        except KafkaException as error:
+        except _BROKEN as error:
             raise self._given_up(str(error)) from error
 
     def _check(self, owed: int, until: float) -> None:
