@@ -70,7 +70,7 @@ faults: $(READY) ## 15 minutes of faults over one stack, judged; added to docs/r
 faults-selftest: $(READY) ## plant bugs into stacks; the fault harness must catch each; SEED= repeats
 	@$(BIN)/python -m tests.faults.plants.selftest $(if $(SEED),--seed $(SEED)) --report docs/reports/selftest.md
 
-test-system: $(READY) ## disks, fsync, clocks, stores, alerts, browser: needs root and Debian packages (CONTRIBUTING.md); 12 minutes
+test-system: $(READY) ## disks, fsync, clocks, stores, alerts, browser: needs root and Debian packages (CONTRIBUTING.md); 15 minutes
 	@FIRSTCOME_SEED=$(SEED) $(PYTEST) -q tests/system
 	@$(PYTEST) -q tests/browser
 
