@@ -25,6 +25,8 @@ from tests.upkeep.generate import ROOT
 
 ALERTS = {alert.name: alert for alert in alerts()}
 WARNING_SECONDS = 180.0
+# What a machine with other work does to processes is no trouble of ours, and tells for minutes.
+OF_THE_MACHINE = {"CollectorPauses", "LoopPauses"}
 
 
 @contextmanager
@@ -78,10 +80,12 @@ def told(
 
 
 def over(stack: RunningStack, slack: Slack, expected: Iterable[str], since: float) -> None:
-    """Wait until Slack has heard that each is over, and nothing fires; judge."""
+    """Wait until Slack has heard that each is over, and nothing else fires; judge."""
     for name in sorted(expected):
         slack.heard(f"Over: {name}", WARNING_SECONDS, since)
-    eventually("nothing fires any more", lambda: firing(stack), lambda left: not left, 180)
+    eventually(
+        "all else is well", lambda: firing(stack) - OF_THE_MACHINE, lambda left: not left, 180
+    )
     assert slack.refused == []
     assert stack.said("verify")["held"] is True
 
