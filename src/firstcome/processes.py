@@ -79,7 +79,11 @@ def serve_console(settings: Settings) -> None:
     begin(settings, "console")
     connect = partial(postgres.connect, settings.postgres, name="firstcome-console")
     campaigns = Campaigns(connect, codes_of(settings).code)
-    process = ConsoleProcess(settings, connect, campaigns, dead_letters_of(settings))
+
+    def rebuild(stop: Event, progress: Progress) -> Rebuild:
+        return Rebuild(settings, LogAdmin(settings.kafka), recorder_of(settings), stop, progress)
+
+    process = ConsoleProcess(settings, connect, campaigns, dead_letters_of(settings), rebuild)
     console = process.server
 
     async def serve() -> None:
@@ -94,6 +98,7 @@ def serve_console(settings: Settings) -> None:
         beside("told", process.told.run, Event()),
     ):
         uvloop.run(serve())
+    process.rebuilds.close()
 
 
 def serve_recorder(settings: Settings) -> None:
@@ -153,6 +158,7 @@ def serve_autoscaler(settings: Settings, *, dry_run: bool = False) -> None:
     """Let recorders of the local stack come and go with their lag, until SIGTERM."""
     from firstcome.autoscaling.autoscaler import Autoscaler, LagSeen
     from firstcome.autoscaling.history import History
+    from firstcome.autoscaling.latest import Latest
     from firstcome.console.lag import LagWatch
     from firstcome.console.overview import Overview
     from firstcome.local.folder import StackFolder
@@ -172,7 +178,8 @@ def serve_autoscaler(settings: Settings, *, dry_run: bool = False) -> None:
             return LagSeen(None, None)
         return LagSeen(report.lag_records, report.under_way)
 
-    stack = Stack(StackFolder(state_folder()))
+    folder = StackFolder(state_folder())
+    stack = Stack(folder)
     stack.check_up()
     try:
         partitions = len(events.log_ends())
@@ -184,6 +191,7 @@ def serve_autoscaler(settings: Settings, *, dry_run: bool = False) -> None:
         stack,
         lag,
         History(connect).note,
+        Latest(folder.dry_run if dry_run else folder.decision, dry_run=dry_run).show,
         dry_run=dry_run,
     )
     log.info("ready", dry_run=dry_run)

@@ -44,6 +44,16 @@ def test_crowd_smaller_than_the_stock_all_get_one(stack: RunningStack) -> None:
     assert stack.said("campaign", "show", str(report["campaign_ids"][0]))["stock_left"] == 2000
 
 
+def test_crowd_comes_to_a_campaign_that_an_operator_made(stack: RunningStack) -> None:
+    campaign = stack.create(200, name="made by hand")
+    asked = ("drop", "--campaign", str(campaign), "--users", "300", "--rate", "1000")
+    report = stack.said(*asked)
+    assert_held(report)
+    assert (report["campaign_ids"], report["issued"]) == ([campaign], 200)
+    assert len(set(winners(stack, campaign))) == 200
+    stack.run(*asked, exit_code=1)  # nobody could judge a second one
+
+
 def test_four_campaigns_at_once_each_give_away_their_stock(stack: RunningStack) -> None:
     report = stack.said(
         *("drop", "--campaigns", "4", "--coupons", "300", "--users", "4000"),

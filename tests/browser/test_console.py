@@ -28,6 +28,7 @@ PAGES = {
     "dead-letter": "/dead-letters/{letter}",
     "person": "/person?user={user}",
     "health": "/health",
+    "rebuild": "/health/rebuild?campaign={campaign}",
     "reports": "/reports",
     "operators": "/operators",
 }
@@ -168,6 +169,84 @@ def test_operator_redrives_a_dead_letter_after_a_dry_run(
     )
 
 
+def test_operator_closes_and_archives_a_campaign(desk: Desk, stack: RunningStack) -> None:
+    campaign, page = stack.create(3, name="To be archived"), desk.page
+    assert stack.claim(campaign, "ann").status == 202
+    desk.open(f"/drops/{campaign}")
+    page.get_by_role("link", name="Close").click()
+    page.get_by_role("button", name="Close for good").click()
+    expect(page.get_by_role("status").first).to_contain_text("Closed for good")
+    gate = page.locator("[data-field=under_way]")
+    expect(gate).to_have_text("0")
+    page.get_by_role("link", name="Archive").click()
+    expect(page.get_by_text("Users go on seeing their coupons")).to_be_visible()
+    refused = page.get_by_role("alert")
+    page.get_by_role("button", name="Archive for good").click()
+    while refused.count():  # the gate has not heard of the close yet
+        expect(refused).to_contain_text("try again")
+        page.get_by_role("button", name="Archive for good").click()
+    expect(page.get_by_role("status").first).to_contain_text("Archived")
+    expect(page.locator(".state-ARCHIVED")).to_be_visible()
+    assert stack.said("campaign", "show", str(campaign))["state"] == "ARCHIVED"
+    assert stack.standing(campaign, "ann").json["status"] == "ISSUED"
+
+
+def test_operator_rebuilds_a_gate_and_watches_it(desk: Desk, stack: RunningStack) -> None:
+    campaign, page = stack.create(3, name="To be rebuilt"), desk.page
+    desk.open("/health")
+    page.get_by_role("link", name="Rebuild: To be rebuilt").click()
+    expect(page.get_by_text("Nobody loses his coupon or his place")).to_be_visible()
+    page.get_by_role("button", name="Shut and rebuild: 1").click()
+    result = page.locator("#rebuild ~ .note")
+    expect(result).to_contain_text("1 of 1 gates, begun by minji")
+    expect(result).to_contain_text("Done:")
+    assert stack.said("campaign", "show", str(campaign))["epoch"] == 2
+    desk.open(f"/drops/{campaign}")
+    expect(page.get_by_text("had the gate rebuilt")).to_be_visible()
+    eventually("it admits again", lambda: stack.claim(campaign, "ann").status == 202)
+
+
+def test_health_explains_the_decisions_of_a_dry_run(desk: Desk, stack: RunningStack) -> None:
+    page = desk.open("/health")
+    expect(page.get_by_text("No autoscaler is at work")).to_be_visible()
+    scaler = stack.start("serve", "autoscaler", "--dry-run")
+    try:
+        card = page.locator("#scaling ~ .card")
+        expect(card).to_contain_text("Dry run")
+        expect(card).to_contain_text("1 recorder kept")
+        expect(card.locator(".badge")).to_have_text("kept")
+    finally:
+        scaler.terminate()
+        scaler.communicate(timeout=30)
+
+
+def test_first_page_says_what_needs_somebody_without_a_reload(
+    desk: Desk, stack: RunningStack
+) -> None:
+    page = desk.page
+    expect(page.locator("#live.on")).to_be_visible()
+    case = Case(stack)
+    need = page.locator(".needs a[href='/dead-letters']")
+    expect(need).to_contain_text("Dead letters that wait")
+    need.click()
+    expect(page.get_by_role("link", name=str(case.letter), exact=True)).to_be_visible()
+
+
+def test_hidden_page_lets_its_place_go_and_catches_up(desk: Desk) -> None:
+    page = desk.page
+    expect(page.locator("#live.on")).to_be_visible()
+    closed = """hidden => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    with page.expect_event("requestfailed") as gone:
+        page.evaluate(closed, True)
+    assert gone.value.url.endswith("/live")
+    with page.expect_request("**/live"):
+        page.evaluate(closed, False)
+    expect(page.locator("#live.on")).to_be_visible()
+
+
 def test_support_desk_says_why_somebody_has_a_coupon_or_none(desk: Desk, case: Case) -> None:
     for user, said in (
         (case.winner, "has the coupon"),
@@ -253,9 +332,13 @@ def test_page_says_that_its_numbers_are_old_and_comes_back_to_life(
     expect(page.locator("#live.on")).to_be_visible()
 
 
-def test_language_is_switched_and_kept(desk: Desk) -> None:
+def test_language_is_switched_and_kept(desk: Desk, case: Case) -> None:
     page = desk.page
     page.get_by_role("link", name="한국어").click()
     expect(page.get_by_role("heading", name="드롭", exact=True)).to_be_visible()
+    desk.open(f"/drops/{case.campaign}")
+    legend = page.locator(".u-legend")
+    expect(legend).to_contain_text("처리 중")
+    assert not re.search("[A-Za-z]", legend.inner_text())
     desk.open("/health")
     expect(page.get_by_role("heading", name="상태", exact=True)).to_be_visible()

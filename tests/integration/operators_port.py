@@ -14,16 +14,20 @@ from pydantic import SecretStr
 from firstcome import postgres
 from firstcome.campaigns import Campaigns
 from firstcome.console.app import ConsoleParts
+from firstcome.console.archive import Archive
 from firstcome.console.audit import AuditTrail
 from firstcome.console.lag import LagWatch
 from firstcome.console.live import Live
 from firstcome.console.overview import Overview
 from firstcome.console.people import People
+from firstcome.console.rebuilds import Rebuilds
 from firstcome.console.server import server
 from firstcome.console.told import Told
 from firstcome.eventlog.admin import LogAdmin
 from firstcome.gate.session import GateSession
 from firstcome.issuance.dead_letters import DeadLetters
+from firstcome.issuance.recorder import Recorder
+from firstcome.rebuild import Rebuild
 from firstcome.settings import ConsoleSettings, PostgresSettings, Settings
 
 KEY = "an operator's key of more than 32 bytes"
@@ -66,13 +70,20 @@ def running_console(
     admin = LogAdmin(settings.kafka, timeout_seconds=2.0)
     open_gate = partial(GateSession.open, settings.redis)
     key = SecretStr(operator_key) if operator_key else None
+    campaigns, recorder = Campaigns(connect, code_of), Recorder(connect, settings.recorder)
+
+    def rebuild(stop: threading.Event, say: Callable[[str], None]) -> Rebuild:
+        return Rebuild(settings, admin, recorder, stop, say)
+
     parts = ConsoleParts(
         settings=ConsoleSettings(port=0, operator_key=key),
-        campaigns=Campaigns(connect, code_of),
+        campaigns=campaigns,
         overview=Overview(connect, open_gate, LagWatch(admin.log_ends, admin.recorded_up_to).read),
         dead_letters=DeadLetters(connect, open_gate),
         people=People(connect, open_gate),
-        audit=AuditTrail(connect),
+        audit=(audit := AuditTrail(connect)),
+        archive=Archive(campaigns, open_gate),
+        rebuilds=Rebuilds(campaigns, audit, rebuild),
         live=Live(Told, 5),
     )
     running = server(parts)

@@ -12,6 +12,7 @@ from tests.integration.operators_port import (
     OperatorsPort,
     running_console,
     without_database,
+    without_gate_and_log,
 )
 
 pytestmark = pytest.mark.integration
@@ -49,6 +50,36 @@ def test_operator_creates_a_campaign_and_reads_it_back(port: OperatorsPort) -> N
     assert made["opens_at"].startswith("2026-11-21T00:00:00")
     assert (made["stock"], made["position_limit"], made["state"]) == (100, 100, "OPEN")
     assert audit_of(port, made["campaign_id"]) == [(NAME, "campaign.create")]
+
+
+def test_operator_archives_a_closed_campaign(port: OperatorsPort) -> None:
+    number = port.create(engine="direct")["campaign_id"]
+    path = f"/v1/campaigns/{number}"
+    early = port.client.post(f"{path}/archive")
+    assert (early.status_code, early.json()["code"]) == (409, "COMMAND_REFUSED")
+    port.client.post(f"{path}/close")
+    for _ in range(2):
+        assert port.client.post(f"{path}/archive").json()["state"] == "ARCHIVED"
+    acts = [(NAME, f"campaign.{act}") for act in ("create", "close", "archive")]
+    assert audit_of(port, number) == acts
+
+
+def test_archive_waits_for_redis(settings: Settings) -> None:
+    with running_console(without_gate_and_log(settings)) as port:
+        number = port.create()["campaign_id"]
+        port.sql("UPDATE campaigns SET epoch = 1, state = 'CLOSED' WHERE campaign_id = %s", number)
+        answer = port.client.post(f"/v1/campaigns/{number}/archive")
+        assert (answer.status_code, answer.json()["code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+        assert port.client.get(f"/v1/campaigns/{number}").json()["state"] == "CLOSED"
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+09:00", "9999-12-31T23:59:59-12:00"])
+def test_time_that_no_list_could_show_is_refused(port: OperatorsPort, time: str) -> None:
+    path = f"/v1/campaigns/{port.create()['campaign_id']}"
+    assert port.client.patch(path, json={"opens_at": time}).status_code == 409
+    made = port.client.post("/v1/campaigns", json={"name": "A", "stock": 1, "closes_at": time})
+    assert made.status_code == 409
+    assert port.client.get("/v1/campaigns").status_code == 200
 
 
 def test_operator_changes_a_campaign_step_by_step_when_every_step_is_audited(

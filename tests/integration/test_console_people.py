@@ -10,11 +10,12 @@ from firstcome.campaigns import Campaigns
 from firstcome.console.audit import AuditTrail
 from firstcome.console.people import Finding, InCampaign, People
 from firstcome.gate.session import GateSession
-from firstcome.model import CampaignId, UserId
+from firstcome.model import CampaignId, Engine, UserId
 from firstcome.settings import Settings
 from tests.integration.letters_stage import claimed, ids, letters_of, poisoned, recorded
 from tests.integration.operators_port import (
     KEY,
+    eventually,
     running_console,
     without_database,
     without_gate_and_log,
@@ -122,3 +123,50 @@ def test_audit_trail_names_who_did_what_newest_first(settings: Settings) -> None
         ("ann", "campaign.create"),
     ]
     assert deeds[0].detail["coupons"] == 4
+
+
+def test_support_desk_finds_somebody_in_a_campaign_that_is_long_over(drop: Recovery) -> None:
+    number = drop.open_campaign(limit=1)
+    recorded(drop, claimed(drop, number, "ann"))
+    drop.database.execute(
+        "INSERT INTO campaigns (name, engine, stock, position_limit)"
+        " SELECT 'newer', 'direct', 1, 1 FROM generate_series(1, 120)"
+    )
+    connect = partial(postgres.connect, drop.settings.postgres)
+    people = People(connect, partial(GateSession.open, drop.settings.redis))
+    known = sorted(Campaigns(connect).list(), key=lambda each: each.campaign_id != number)
+    found = people.look_up(UserId("ann"), known)
+    assert (found[0].campaign.campaign_id, found[0].finding) == (number, Finding.ISSUED)
+    assert len(found) == 11  # and the newest of those without a trace
+
+
+def test_rebuild_that_an_operator_begins_opens_the_gate_in_a_new_epoch(drop: Recovery) -> None:
+    number = drop.open_campaign(limit=5, engine=Engine.QUEUE)
+    with running_console(drop.settings) as port:
+        client = port.stranger
+        client.post("/sign-in", data={"name": "minji", "key": KEY}, headers=BROWSER)
+        shown = client.get(f"/health/rebuild?campaign={number}", headers=BROWSER).text
+        form = {
+            "csrf": shown.partition('name="csrf" value="')[2].partition('"')[0],
+            "confirmation": "once",
+            "campaign": str(number),
+        }
+        assert client.post("/health/rebuild", data=form, headers=BROWSER).status_code == 303
+        eventually(lambda: "Done:" in client.get("/health", headers=BROWSER).text, True)
+        assert drop.campaign(number).epoch == 2
+        audit = "SELECT actor, action FROM audit WHERE campaign_id = %s"
+        assert port.sql(audit, number) == [("minji", "campaign.rebuild")]
+
+
+def test_place_of_a_live_page_comes_back_when_its_browser_goes(settings: Settings) -> None:
+    with running_console(settings) as port:
+        headers = {"Authorization": f"Bearer {KEY}"}
+
+        def status() -> int:
+            with port.stranger.stream("GET", "/live", headers=headers) as stream:
+                if stream.status_code == 200:
+                    assert b"retry" in next(stream.iter_raw())
+                return stream.status_code
+
+        for _ in range(8):  # more than there are places
+            eventually(status, 200)

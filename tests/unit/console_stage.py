@@ -1,17 +1,20 @@
 """The console without engines: what it reads stands here as values, what it changes is noted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Event
+from time import monotonic, sleep
 from typing import Any
 
 import msgspec
 from litestar.testing import TestClient
 from pydantic import SecretStr
 
-from firstcome.campaigns import Campaigns
+from firstcome.campaigns import Campaigns, Winner
 from firstcome.console.app import ConsoleParts, create_app
+from firstcome.console.archive import Archive
 from firstcome.console.audit import AuditTrail, Deed
 from firstcome.console.live import Live
 from firstcome.console.overview import (
@@ -22,15 +25,22 @@ from firstcome.console.overview import (
     Overview,
     OverviewReport,
 )
-from firstcome.console.people import InCampaign, LetterOf, People, Row, standing
+from firstcome.console.people import Holder, InCampaign, LetterOf, People, Row, standing
+from firstcome.console.rebuilds import Rebuilds
 from firstcome.console.sessions import FailedSignIns
 from firstcome.console.told import Answers, Told, ToldProcess
-from firstcome.errors import CampaignNotFound, DatabaseUnavailable, DeadLetterNotFound
+from firstcome.errors import (
+    CampaignNotFound,
+    DatabaseUnavailable,
+    DeadLetterNotFound,
+    GateUnavailable,
+)
+from firstcome.gate.session import GateSession
 from firstcome.issuance.dead_letters import Asked, DeadLetters
 from firstcome.issuance.decision import Decision, Outcome
 from firstcome.issuance.letter import Letter, State
 from firstcome.issuance.quarantine import Reason
-from firstcome.model import Campaign, CampaignId, CampaignState, Engine, UserId
+from firstcome.model import Campaign, CampaignId, CampaignState, Engine, Position, UserId
 from firstcome.settings import ConsoleSettings, OperatorKey
 
 SHARED = "the shared operator key of this console"
@@ -77,7 +87,8 @@ def report(gate: GateState = GateState.OPEN, *, issued: int = 400) -> OverviewRe
         version=3,
         gate=GateView(gate, 1, 3, 450),
     )
-    return OverviewReport(12, 0.4, OutboxView(30, 3, 1.5), [drop])
+    answers = gate is not GateState.UNREACHABLE
+    return OverviewReport(12, 0.4, OutboxView(30, 3, 1.5), [drop], 1, answers)
 
 
 def letter(number: int = 7, state: State = State.QUARANTINED) -> Letter:
@@ -104,6 +115,13 @@ def letter(number: int = 7, state: State = State.QUARANTINED) -> Letter:
     )
 
 
+def set_event() -> Event:
+    """Return an event that has happened."""
+    event = Event()
+    event.set()
+    return event
+
+
 @dataclass
 class Shop(Campaigns, Overview, DeadLetters, People, AuditTrail):
     """Stands for everything behind the pages; a handler is given no other types."""
@@ -112,6 +130,10 @@ class Shop(Campaigns, Overview, DeadLetters, People, AuditTrail):
     campaigns: list[Campaign] = field(default_factory=lambda: [campaign()])
     letters: list[Letter] = field(default_factory=lambda: [letter()])
     away: bool = False
+    has_holders: bool = True
+    fails_once: bool = False
+    may_answer: Event = field(default_factory=set_event)
+    may_open: Event = field(default_factory=Event)
 
     def list(self, asked: Asked | None = None, **page: object) -> Any:
         """Return campaigns; letters when asked for some."""
@@ -138,6 +160,9 @@ class Shop(Campaigns, Overview, DeadLetters, People, AuditTrail):
 
     def restock(self, number: int, coupons: int, actor: str) -> None:
         """Note it."""
+        if self.fails_once:
+            self.fails_once = False
+            raise DatabaseUnavailable("PostgreSQL gives no answer", certain=True)
         self.deeds.append(("restock", number, coupons, actor))
 
     def pause(self, number: int, actor: str) -> None:
@@ -168,15 +193,19 @@ class Shop(Campaigns, Overview, DeadLetters, People, AuditTrail):
         """Return what operators did."""
         return [Deed(AT, "ann", "campaign.restock", {"coupons": 5, "version": 2})]
 
-    def of_recorders(self) -> Any:
-        """Return what the autoscaler did."""
-        self._answer()
-        detail = {"recorders": 1, "wanted": 4, "reason": "4 recorders asked for: <lag>"}
-        return [Deed(AT, "autoscaler", "recorders.scale", detail)]
+    def latest(self) -> Any:
+        """Return what operators did last."""
+        return self.of(1)
 
-    def note(self, actor: str, action: str, detail: dict[str, object]) -> None:
+    def note(
+        self, actor: str, action: str, detail: dict[str, Any], campaign_id: int | None = None
+    ) -> None:
         """Note it."""
-        self.deeds.append((actor, action, detail["operator"]))
+        self.deeds.append((actor, action, detail.get("operator", campaign_id)))
+
+    def winners(self, number: int) -> Iterator[Winner]:
+        """Return one."""
+        yield Winner(Position(1), UserId("ann"), "CODE-1", None, AT)
 
     def look_up(self, user_id: str, campaigns: object) -> Sequence[InCampaign]:
         """Return one person in every state that there is."""
@@ -195,6 +224,10 @@ class Shop(Campaigns, Overview, DeadLetters, People, AuditTrail):
         ]
         return [standing(campaign(), *case, told=True) for case in cases]
 
+    def newest(self, campaign_id: int) -> Any:
+        """Return who got the newest coupon."""
+        return [Holder(1, "ann", AT)] if self.has_holders else []
+
     def check_database(self) -> None:
         """PostgreSQL answers."""
 
@@ -203,8 +236,29 @@ class Shop(Campaigns, Overview, DeadLetters, People, AuditTrail):
         return report()
 
     def _answer(self) -> None:
+        self.may_answer.wait(7)
         if self.away:
             raise DatabaseUnavailable("PostgreSQL gives no answer", certain=True)
+
+
+class Gates:
+    """Makes gates anew, once its test lets it."""
+
+    def __init__(self, shop: Shop, stop: Event, say: Callable[[str], None]) -> None:
+        self._shop, self._stop, self._say = shop, stop, say
+
+    def run_once(self, campaigns: Sequence[Campaign]) -> int:
+        """Wait, then open them all."""
+        self._say("waiting for the test")
+        self._shop.may_open.wait(10)
+        if self._shop.away:
+            raise GateUnavailable("Redis gives no answer")
+        return len(campaigns)
+
+
+def no_gate() -> GateSession:
+    """Redis is away."""
+    raise GateUnavailable("Redis gives no answer")
 
 
 @dataclass
@@ -215,6 +269,7 @@ class Stage:
     shop: Shop
     live: Live
     failed: FailedSignIns
+    rebuilds: Rebuilds
 
     def clear(self) -> None:
         """Forget what an earlier test has done."""
@@ -222,6 +277,7 @@ class Stage:
         self.shop.__init__()  # type: ignore[misc]
         self.live.__init__(lambda: TOLD, 2)  # type: ignore[misc]
         self.failed.__init__()  # type: ignore[misc]
+        self.rebuilds.latest = None
 
     def sign_in(self, role: str = "operator", key: str | None = None) -> None:
         """Become somebody; `role` is the name too."""
@@ -268,10 +324,20 @@ def staged(told: Told = TOLD, **settings: Any) -> Iterator[Stage]:
         dead_letters=shop,
         people=shop,
         audit=shop,
+        archive=Archive(shop, no_gate),
+        rebuilds=Rebuilds(shop, shop, lambda stop, say: Gates(shop, stop, say)),
         live=live,
     )
     with TestClient(create_app(parts)) as client:
-        yield Stage(client, shop, live, parts.failed)
+        yield Stage(client, shop, live, parts.failed, parts.rebuilds)
+
+
+def eventually(read: Callable[[], object], wanted: object, seconds: float = 10.0) -> None:
+    """Return once `read` says what is wanted; else tell what it said last."""
+    until = monotonic() + seconds
+    while (seen := read()) != wanted:
+        assert monotonic() < until, f"after {seconds} s: {seen!r} instead of {wanted!r}"
+        sleep(0.01)
 
 
 def changed(value: Any, **fields: object) -> Any:

@@ -5,12 +5,19 @@ from console_stage import BROWSER, KEYS, SHARED, Stage, staged
 
 from firstcome.console.auth import role_needed
 from firstcome.console.operators import Operators, Role
-from firstcome.console.sessions import FAILURES_MAX, FailedSignIns, Sessions
+from firstcome.console.sessions import COOKIE, FAILURES_MAX, FailedSignIns, Sessions
+from firstcome.model import USER_ID_PATTERN
 from firstcome.settings import ConsoleSettings
 
 pytestmark = pytest.mark.unit
 
-CHANGES = ("/campaigns/1/pause", "/campaigns/new", "/dead-letters/check", "/dead-letters/decide")
+CHANGES = (
+    "/campaigns/1/pause",
+    "/campaigns/new",
+    "/dead-letters/check",
+    "/dead-letters/decide",
+    "/health/rebuild",
+)
 
 
 def test_stranger_with_a_browser_is_led_to_sign_in(stage: Stage) -> None:
@@ -101,6 +108,97 @@ def test_session_ends_when_its_time_is_over() -> None:
     now[0] = 100.0
     assert sessions.of(cookie) is None
     assert sessions.all() == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/campaigns/1/winners.csv/", "/v1/campaigns/1//winners.csv", "/operators/"]
+)
+def test_address_that_routing_would_read_otherwise_than_the_guard_leads_nowhere(
+    stage: Stage, path: str
+) -> None:
+    stage.sign_in("viewer")
+    assert stage.get(path).status_code == 404
+    assert stage.client.get(f"http://testserver/{path}").status_code == 404
+    key = {"Authorization": f"Bearer {KEYS['viewer']}", "X-Operator": "eve"}
+    assert stage.client.get(path, headers=key).status_code == 404
+    assert stage.shop.deeds == []
+
+
+def test_sign_in_ends_who_was_signed_in_before(stage: Stage) -> None:
+    stage.sign_in("operator")
+    before = dict(stage.client.cookies)
+    stage.sign_in("viewer")
+    assert dict(stage.client.cookies) != before
+    stage.client.cookies.clear()
+    stage.client.cookies.update(before)
+    assert stage.get("/drops").status_code == 303
+
+
+def test_session_that_a_stranger_chose_is_never_taken(stage: Stage) -> None:
+    headers = BROWSER | {"Cookie": f"{COOKIE}=chosen-by-a-stranger"}
+    form = {"csrf": "", "name": "viewer", "key": KEYS["viewer"]}
+    made = stage.post("/sign-in", headers=headers, **form)
+    assert made.status_code == 303
+    assert "chosen-by-a-stranger" not in made.headers["set-cookie"]
+    stage.client.cookies.clear()
+    assert stage.client.get("/drops", headers=headers, follow_redirects=False).status_code == 303
+
+
+def test_cookie_behind_tls_is_of_this_host_alone() -> None:
+    with staged(behind_tls=True) as stage:
+        made = stage.post("/sign-in", csrf="", name="viewer", key=KEYS["viewer"])
+        assert made.headers["set-cookie"].startswith(f"__Host-{COOKIE}=")
+        assert "Path=/" in made.headers["set-cookie"]
+        assert "Domain" not in made.headers["set-cookie"]
+
+
+def test_wrong_keys_behind_a_proxy_are_counted_by_whom_it_names() -> None:
+    with staged(behind_tls=True) as stage:
+        eve, ann = ({"X-Forwarded-For": f"1.2.3.4, {each}"} for each in ("10.0.0.9", "10.0.0.8"))
+        wrong = {"csrf": "", "name": "viewer", "key": "wrong"}
+        for _ in range(FAILURES_MAX):
+            assert stage.post("/sign-in", headers=BROWSER | eve, **wrong).status_code == 401
+        assert stage.post("/sign-in", headers=BROWSER | eve, **wrong).status_code == 429
+        right = wrong | {"key": KEYS["viewer"]}
+        assert stage.post("/sign-in", headers=BROWSER | ann, **right).status_code == 303
+
+
+def test_header_of_a_proxy_means_nothing_where_there_is_none(stage: Stage) -> None:
+    for number in range(FAILURES_MAX):
+        eve = BROWSER | {"X-Forwarded-For": f"10.0.0.{number}"}
+        stage.post("/sign-in", csrf="", headers=eve, name="viewer", key="wrong")
+    assert stage.post("/sign-in", csrf="", name="viewer", key=KEYS["viewer"]).status_code == 429
+
+
+def test_stranger_with_a_long_address_is_led_to_sign_in_all_the_same(stage: Stage) -> None:
+    answer = stage.get("/drops?" + "a" * 700)
+    assert answer.headers["location"] == "/sign-in?next=/"
+
+
+def test_list_of_codes_is_audited_and_needs_a_name(stage: Stage) -> None:
+    stage.sign_in("operator")
+    answer = stage.get("/v1/campaigns/1/winners.csv")
+    assert answer.text.splitlines()[1].startswith("1,ann,CODE-1")
+    assert stage.shop.deeds == [("operator", "campaign.export", 1)]
+    stage.client.cookies.clear()
+    shared = {"Authorization": f"Bearer {SHARED}"}
+    assert stage.client.get("/v1/campaigns/1/winners.csv", headers=shared).status_code == 400
+    assert len(stage.shop.deeds) == 1
+
+
+def test_user_id_is_no_formula_of_a_spreadsheet() -> None:
+    for character in "=+(|!,;\t\r\n\"'":
+        assert not USER_ID_PATTERN.fullmatch(f"-1{character}")
+
+
+def test_rebuild_and_archive_need_an_operator(stage: Stage) -> None:
+    stage.sign_in("viewer")
+    for path in ("/health/rebuild", "/campaigns/1/archive", "/campaigns/new"):
+        assert stage.get(path).status_code == 403, path
+    for path in ("/health/rebuild", "/campaigns/1/archive", "/v1/campaigns/1/archive"):
+        answer = stage.post(path, step="do", confirmation="a")
+        assert answer.status_code == 403, path
+    assert stage.shop.deeds == []
 
 
 @pytest.mark.parametrize("path", CHANGES)

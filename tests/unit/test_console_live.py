@@ -157,7 +157,10 @@ def test_answers_are_those_since_the_look_before(
     assert told.latest.processes[0].restarts == 2
 
 
-def test_numbers_are_read_from_what_a_process_really_tells() -> None:
+def test_numbers_are_read_from_what_a_process_really_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")  # processes are asked without it
     catalogue.CLAIM.observe(0.004, "REQUESTED")
     server, thread = start_http_server(0, "127.0.0.1", registry_of("api"))
     try:

@@ -1,9 +1,10 @@
 """What the pages show, in both languages, and what their forms do."""
 
 import re
+from pathlib import Path
 
 import pytest
-from console_stage import MORE_PAGES, PAGES, Shop, Stage, campaign, changed, report
+from console_stage import MORE_PAGES, PAGES, Shop, Stage, campaign, changed, report, staged
 
 from firstcome.console.overview import GateState
 from firstcome.console.pages.health import engines_of
@@ -37,8 +38,10 @@ def test_page_has_its_language_one_heading_and_nothing_inline(
     assert "<b>1</b>" not in text
 
 
-@pytest.mark.parametrize("action", ["pause", "close", "restock", "schedule"])
+@pytest.mark.parametrize("action", ["pause", "close", "restock", "schedule", "archive"])
 def test_every_action_is_explained_before_it_is_done(drop: Stage, action: str) -> None:
+    if action == "archive":
+        drop.shop.campaigns = [campaign(1, CampaignState.CLOSED)]
     answer = drop.get(f"/campaigns/1/{action}")
     assert answer.status_code == 200
     assert words_of("en")(f"action_means.{action}") in answer.text.replace("&#39;", "'")
@@ -87,6 +90,9 @@ def test_operator_makes_a_campaign_in_two_steps_and_once(drop: Stage) -> None:
         ("name", "", "1 to 200"),
         ("engine", "steam", "engines"),
         ("opens_at", "tomorrow", "no date"),
+        ("opens_at", "0001-01-01T00:00", "no date"),
+        ("opens_at", "3000-01-01T00:00", "no date"),
+        ("opens_at", "2026-12-01T10:00+05:00", "no date"),
         ("zone", "+99:00", "no date"),
         ("closes_at", "2026-12-01T09:00", "before it closes"),
     ],
@@ -117,12 +123,76 @@ def test_pause_without_a_confirmation_does_nothing(drop: Stage) -> None:
     assert drop.shop.deeds == [("pause", 1, "admin")]
 
 
+def test_click_counts_again_when_nothing_was_done_by_it(drop: Stage) -> None:
+    drop.shop.fails_once = True
+    again = {"step": "do", "confirmation": "z", "coupons": "5"}
+    assert drop.post("/campaigns/1/restock", **again).status_code == 503
+    assert drop.post("/campaigns/1/restock", **again).status_code == 303
+    assert drop.shop.deeds == [("restock", 1, 5, "admin")]
+
+
+def test_archive_says_that_nothing_was_done_while_the_gate_is_away(drop: Stage) -> None:
+    drop.shop.campaigns = [campaign(1, CampaignState.CLOSED)]
+    answer = drop.post("/campaigns/1/archive", step="do", confirmation="z")
+    assert answer.status_code == 503
+    assert words_of("en")("problem_means.TEMPORARILY_UNAVAILABLE") in answer.text
+
+
+def test_campaigns_come_a_page_at_a_time(drop: Stage) -> None:
+    drop.shop.campaigns = [campaign(number) for number in range(1, 251)]
+    first = drop.get("/campaigns").text
+    assert 'href="/drops/250"' in first
+    assert 'href="/drops/150"' not in first
+    assert 'href="/campaigns?before=151"' in first
+    last = drop.get("/campaigns?before=51").text
+    assert 'href="/drops/50"' in last
+    assert "?before=" not in last
+    assert 'href="/reports?before=151"' in drop.get("/reports").text
+
+
+def test_drops_show_open_ones_first_and_not_hundreds(drop: Stage) -> None:
+    first = report()
+    [one] = first.campaigns
+    closed = [
+        changed(one, campaign_id=number, state=CampaignState.CLOSED) for number in range(2, 100)
+    ]
+    drop.live.look(changed(first, campaigns=[one, *closed]))
+    text = drop.get("/drops").text
+    assert text.count('class="card"') == 60
+    assert text.index('href="/drops/1"') < text.index('href="/drops/99"')
+    assert "39 more campaigns" in text
+    assert 'data-count="99"' in text
+
+
+def test_drop_leads_to_those_who_got_coupons_or_says_how_to_begin(
+    drop: Stage, tmp_path: Path
+) -> None:
+    assert 'href="/person?user=ann"' in drop.get("/drops/1").text
+    drop.shop.has_holders = False
+    text = drop.get("/drops/1").text
+    assert "Nobody has a coupon yet" in text
+    assert "firstcome drop" not in text  # not a local stack
+    with staged(status_file=tmp_path / "status.json") as local:
+        local.sign_in("operator")
+        local.shop.has_holders = False
+        assert "firstcome drop --campaign 1 --users 2000" in local.get("/drops/1").text
+
+
 def test_letters_are_tried_before_they_are_decided(drop: Stage) -> None:
     text = drop.post("/dead-letters/check", letter="7", action="redrive").text
     assert drop.shop.deeds == [("redrive", 7, "admin", True)]
     assert 'action="/dead-letters/decide"' in text
     drop.post("/dead-letters/decide", letter="7", action="redrive")
     assert drop.shop.deeds[-1] == ("redrive", 7, "admin", False)
+
+
+def test_decision_that_takes_too_long_says_how_far_it_came(
+    drop: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firstcome.console.pages.letters.DECIDE_SECONDS", -1.0)
+    drop.shop.letters = [drop.shop.letters[0], drop.shop.letters[0]._replace(dead_letter_id=8)]
+    text = drop.post("/dead-letters/decide", which="all", action="redrive").text
+    assert "It was stopped after 1 of 2" in text
 
 
 def test_all_letters_of_a_filter_are_decided_at_once(drop: Stage) -> None:
@@ -217,12 +287,3 @@ def test_both_languages_have_the_same_messages_with_the_same_fields() -> None:
 
 def test_shop_of_this_test_offers_what_pages_use() -> None:
     assert Shop().list() == [campaign()]
-
-
-def test_health_says_why_recorders_came_and_went(drop: Stage) -> None:
-    text = drop.get("/health").text
-    assert "<td>1 → 4</td>" in text
-    assert "4 recorders asked for: &lt;lag&gt;" in text
-    drop.shop.away = True
-    answer = drop.get("/health")
-    assert (answer.status_code, "→" in answer.text) == (200, False)

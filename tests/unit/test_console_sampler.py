@@ -20,7 +20,7 @@ def away() -> Any:
 
 
 def no_gate() -> Any:
-    """Open no session with Redis."""
+    """Redis is away too."""
     raise GateUnavailable("Redis is away")
 
 
@@ -35,7 +35,7 @@ def test_an_overview_counts_anew_after_a_failure() -> None:
 def test_a_sampler_forgets_what_it_cannot_see() -> None:
     catalogue.DATABASE_UP.set(1)
     catalogue.OUTBOX_EVENTS.set(12)
-    sampler = Sampler(Overview(away, away, away), away, no_gate)
+    sampler = Sampler(Overview(away, no_gate, away), away, no_gate)
     sampler.run_once()
     assert sampler.latest is None
     assert catalogue.DATABASE_UP.of().now() == 0

@@ -48,23 +48,25 @@ class Crew(Protocol):
 class Autoscaler:
     """For one thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument per collaborator
         self,
         settings: AutoscalerSettings,
         partitions: int,
         crew: Crew,
         lag: Callable[[], LagSeen],
         note: Callable[[Decision], None] = lambda decision: None,
+        show: Callable[[Decision], None] = lambda decision: None,
         *,
         throughput: Throughput | None = None,
         dry_run: bool = False,
     ) -> None:
-        """`note` keeps a change for people; it is not called in a dry run."""
+        """`note` keeps a change for people, not in a dry run; `show` is given every decision."""
         self._settings = settings
         self._bounds = bounds_of(settings, partitions)
         self._crew = crew
         self._lag = lag
         self._note = note
+        self._show = show
         self._throughput = throughput or Throughput()
         self._dry_run = dry_run
         self._memory = Memory()
@@ -89,6 +91,7 @@ class Autoscaler:
         # In a dry run nobody has come, so the next look must not take that for a change by hand.
         self._memory = memory._replace(recorders=load.recorders) if self._dry_run else memory
         self._tell(load, decision)
+        self._show(decision)
         if decision.wanted != decision.recorders and not self._dry_run:
             self._keep(decision)
         return decision

@@ -122,7 +122,7 @@ class Drop:
 
     def _opening(self) -> float | None:
         """Return when a burst's campaigns open: enough time ahead for a token for everybody."""
-        if self._asked.arrivals.shape != "burst":
+        if self._asked.arrivals.shape != "burst" or self._asked.campaign_id is not None:
             return None
         ahead = 5.0 + self._asked.crowd.users * 20e-6 + self._asked.connections * 1e-3
         return float(int(time.time() + ahead))

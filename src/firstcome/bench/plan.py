@@ -25,6 +25,7 @@ class Asked(msgspec.Struct, frozen=True):
     connections: int = 256
     processes: int = 1
     timeout_seconds: float = 10.0  # for an answer, and before that for a free connection
+    campaign_id: int | None = None  # one that nobody has asked yet; None: new ones are made
 
 
 class Plan(msgspec.Struct, frozen=True):

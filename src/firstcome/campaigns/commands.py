@@ -7,7 +7,7 @@ transaction, so the gate can miss nothing and nobody changes anything unseen.
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, Literal, NamedTuple
 
@@ -29,6 +29,8 @@ from firstcome.model import (
 ENGINES_AVAILABLE = (Engine.KAFKA, Engine.QUEUE, Engine.DIRECT)
 ARCHIVAL = postgres.queries("archival")
 NAME_MAX = 200
+# Beyond them psycopg could not read a campaign any more, and with it no list of campaigns.
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 WINNERS_ROWS = 5000  # read at a time: some milliseconds, one short transaction
 
 
@@ -257,6 +259,11 @@ def _check_ended(campaign_id: CampaignId, under_way: int, letters: int) -> None:
         )
 
 
+def is_possible_time(time: datetime) -> bool:
+    """Whether a campaign may open or close at this moment."""
+    return EARLIEST <= time < LATEST
+
+
 def _check_name(name: str) -> None:
     if not 1 <= len(name) <= NAME_MAX or "\0" in name:
         raise Refused(f"a campaign's name has 1 to {NAME_MAX} characters: choose another")
@@ -266,6 +273,8 @@ def _check_times(opens_at: datetime | None, closes_at: datetime | None) -> None:
     for time in (opens_at, closes_at):
         if time is not None and time.tzinfo is None:
             raise Refused(f"the time {time.isoformat()} has no zone: add one, such as Z or +09:00")
+        if time is not None and not is_possible_time(time):
+            raise Refused(f"the time {time.isoformat()} is not in the years 2000 to 2999")
     if opens_at is not None and closes_at is not None and opens_at >= closes_at:
         raise Refused("a campaign must open before it closes: correct opens_at or closes_at")
 

@@ -9,20 +9,24 @@ import random
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from firstcome import postgres
 from firstcome.bench.arrivals import Arrivals, arrivals_of
 from firstcome.bench.crowd import Crowd
 from firstcome.bench.drop import Drop
 from firstcome.bench.environment import engines, machine
+from firstcome.bench.offering import fresh
 from firstcome.bench.plan import Asked
 from firstcome.bench.progress import watching
 from firstcome.bench.report import document, text
 from firstcome.bench.summary import summarise
-from firstcome.model import STOCK_MAX, Engine
+from firstcome.campaigns import Campaigns
+from firstcome.model import STOCK_MAX, CampaignId, Engine
 from firstcome.settings import Settings
 
 app = typer.Typer()
@@ -36,7 +40,12 @@ CONNECTIONS_MIN, CONNECTIONS_MAX, ANSWER_SECONDS = 256, 4000, 0.05
 
 @app.command()
 def drop(  # noqa: PLR0913 - one argument an option
-    coupons: Annotated[int, typer.Option(min=1, max=STOCK_MAX, help="Stock of each campaign.")],
+    coupons: Annotated[
+        int | None, typer.Option(min=1, max=STOCK_MAX, help="Stock of each new campaign.")
+    ] = None,
+    campaign: Annotated[
+        int | None, typer.Option(min=1, help="Instead: a campaign that nobody has asked yet.")
+    ] = None,
     users: Annotated[
         int | None,
         typer.Option(min=1, max=USERS_MAX, help="Distinct users, spread over the campaigns."),
@@ -69,21 +78,35 @@ def drop(  # noqa: PLR0913 - one argument an option
         users = _users(users, seconds, arrivals, twice)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    settings = Settings.load()
+    stock, engine = _offered(settings, coupons, campaign, campaigns, engine)
     asked = Asked(
-        coupons=coupons,
+        coupons=stock,
         crowd=Crowd(users, campaigns, twice, keyed, _seed() if seed is None else seed),
         arrivals=arrivals,
         engine=engine,
         connections=connections or _connections(arrivals),
         processes=processes,
+        campaign_id=campaign,
     )
-    settings = Settings.load()
     with watching(Console(stderr=as_json)) as watch:
         measured = Drop(settings, asked, running_processes, watch).run()
     environment = machine() | engines(settings)
     report = summarise(asked, settings.auth.mode, measured, environment)
     sys.stdout.write((document(report).decode() if as_json else text(report)) + "\n")
     raise typer.Exit(0 if report.held else 1)
+
+
+def _offered(
+    settings: Settings, coupons: int | None, campaign: int | None, campaigns: int, engine: Engine
+) -> tuple[int, Engine]:
+    """Return stock and engine of the campaigns, new ones or the one that is named."""
+    if (coupons is None) == (campaign is None) or (campaign is not None and campaigns > 1):
+        raise typer.BadParameter("give --coupons for new campaigns, or --campaign for one there is")
+    if campaign is None:
+        return coupons or 0, engine
+    found = fresh(Campaigns(partial(postgres.connect, settings.postgres)), CampaignId(campaign))
+    return found.stock, found.engine
 
 
 def _users(users: int | None, seconds: float | None, arrivals: Arrivals, twice: float) -> int:

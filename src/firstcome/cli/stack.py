@@ -6,6 +6,7 @@ addresses hold their passwords; tables leave them out.
 """
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -211,8 +212,8 @@ def _how_to_ask(status: dict[str, Any]) -> str:
     if status["shape"]["auth"] == "gateway":
         who = "-H 'X-User-Id: alice'"
     console = (
-        f"console: {status['urls']['console']}  (sign in with any name and the key that "
-        f"`operator_key` is in {settings})"
+        f"console: {status['urls']['console']}  (sign in with any name; "
+        f"this prints the key: grep operator_key {shlex.quote(str(settings))})"
     )
     return f"{console}\nask as alice: curl {who} {url}"
 

@@ -4,7 +4,9 @@ The guard stands outside of the routing, so no route can be forgotten, and an ad
 that does not exist is as closed as any other.
 """
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +20,9 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp
 
 from firstcome.campaigns import Campaigns
+from firstcome.console.archive import Archive
 from firstcome.console.audit import AuditTrail
-from firstcome.console.auth import OperatorGuard, actor_of, wants_page
+from firstcome.console.auth import OperatorGuard, actor_of, forget_confirmation
 from firstcome.console.campaigns import CampaignsController
 from firstcome.console.dead_letters import DeadLettersController
 from firstcome.console.form import BODY_BYTES_MAX
@@ -32,19 +35,24 @@ from firstcome.console.pages.drops import DropsPages
 from firstcome.console.pages.health import HealthPages
 from firstcome.console.pages.letters import LettersPages
 from firstcome.console.pages.person import PersonPages
+from firstcome.console.pages.rebuild import RebuildPages
 from firstcome.console.pages.rendering import Pages
 from firstcome.console.pages.reports import ReportsPages
 from firstcome.console.pages.sign_in import SignInPages
+from firstcome.console.patience import Patience
 from firstcome.console.people import People
 from firstcome.console.problems import PROBLEMS, code_of, headers_of, response
+from firstcome.console.rebuilds import Rebuilds
+from firstcome.console.refusal import wants_page
 from firstcome.console.sessions import FailedSignIns, Sessions
 from firstcome.issuance.dead_letters import DeadLetters
 from firstcome.settings import ConsoleSettings
 
+THREADS = 32  # by default six on two cores: one page each that hangs
 STATIC_SECONDS = 300  # a new version of the console is seen whole within so long
 STATIC = Path(__file__).parent / "static"
 PAGES = (
-    *(DropsPages, CampaignsPages, LettersPages, HealthPages),
+    *(DropsPages, CampaignsPages, LettersPages, HealthPages, RebuildPages),
     *(PersonPages, ReportsPages, SignInPages),
 )
 
@@ -59,6 +67,8 @@ class ConsoleParts:
     dead_letters: DeadLetters
     people: People
     audit: AuditTrail
+    archive: Archive
+    rebuilds: Rebuilds
     live: Live
     failed: FailedSignIns = field(default_factory=FailedSignIns)
 
@@ -66,13 +76,16 @@ class ConsoleParts:
 def create_app(parts: ConsoleParts) -> ASGIApp:
     """Return the console as an ASGI application, its guard in front."""
     settings, pages = parts.settings, Pages()
-    operators, sessions = Operators(settings), Sessions(settings.session_seconds)
+    operators = Operators(settings)
+    sessions = Sessions(settings.session_seconds, behind_tls=settings.behind_tls)
     given: dict[str, object] = {
         "campaigns": parts.campaigns,
         "overview": parts.overview,
         "dead_letters": parts.dead_letters,
         "people": parts.people,
         "audit": parts.audit,
+        "archive": parts.archive,
+        "rebuilds": parts.rebuilds,
         "live": parts.live,
         "settings": settings,
         "pages": pages,
@@ -84,6 +97,8 @@ def create_app(parts: ConsoleParts) -> ASGIApp:
     def answer_to(request: Request, error: Exception) -> Response[bytes]:  # type: ignore[type-arg]
         """Tell an error as a page to people, as JSON to programs."""
         code, detail = code_of(request, error)
+        if code == "TEMPORARILY_UNAVAILABLE":
+            forget_confirmation(request)  # nothing was done, so the same click may do it
         if not wants_page(request.scope):
             return response(code, detail)
         media_type, body = pages.problem(request.scope, code, detail)
@@ -109,12 +124,20 @@ def create_app(parts: ConsoleParts) -> ASGIApp:
             "actor": Provide(actor_of, sync_to_thread=False),
         },
         exception_handlers={Exception: answer_to},
+        on_startup=[_have_threads],
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=_openapi(),
         # Litestar would replace the log lines of the whole process by its own.
         logging_config=None,
     )
-    return OperatorGuard(routes, operators, sessions, pages.problem)
+    patient = Patience(routes, pages.problem)
+    return OperatorGuard(patient, operators, sessions, pages.problem)
+
+
+def _have_threads() -> None:
+    """Let those who wait for an engine not keep everybody else waiting."""
+    executor = ThreadPoolExecutor(THREADS, "console")
+    asyncio.get_running_loop().set_default_executor(executor)
 
 
 def _given(part: object) -> Callable[[], object]:

@@ -23,6 +23,7 @@ class Deed(NamedTuple):
     actor: str
     action: str
     detail: dict[str, Any]
+    campaign_id: CampaignId | None = None
 
 
 class AuditTrail:
@@ -35,13 +36,21 @@ class AuditTrail:
         """Return the newest deeds in one campaign. Raises DatabaseUnavailable."""
         return self._read("audit_of", {"campaign_id": campaign_id, "rows": ROWS})
 
-    def of_recorders(self) -> list[Deed]:
-        """Return the autoscaler's newest changes, with its reasons. Raises DatabaseUnavailable."""
-        return self._read("audit_of_recorders", {"rows": ROWS})
+    def latest(self) -> list[Deed]:
+        """Return the newest deeds of all. Raises DatabaseUnavailable."""
+        with closing(self._connect()) as session, postgres.transaction(session) as connection:
+            return [Deed(*row) for row in connection.execute(_QUERIES["audit"], {"rows": ROWS})]
 
-    def note(self, actor: str, action: str, detail: dict[str, Any]) -> None:
-        """Note what was done to the console itself. Raises DatabaseUnavailable."""
-        parameters = {"actor": actor, "action": action, "detail": json.dumps(detail)}
+    def note(
+        self,
+        actor: str,
+        action: str,
+        detail: dict[str, Any],
+        campaign_id: CampaignId | None = None,
+    ) -> None:
+        """Note what no command notes by itself. Raises DatabaseUnavailable."""
+        parameters = {"actor": actor, "action": action, "campaign_id": campaign_id}
+        parameters |= {"detail": json.dumps(detail)}
         with closing(self._connect()) as session, postgres.transaction(session) as connection:
             connection.execute(_QUERIES["note"], parameters)
 

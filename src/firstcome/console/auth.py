@@ -5,29 +5,30 @@ thinks of it. A program sends a key as bearer; a browser has a session. What a s
 needs the token of one of its pages. Without any key nothing but health and sign-in is served.
 """
 
-from collections.abc import Callable
+import re
 from http.cookies import CookieError, SimpleCookie
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-import msgspec
 from litestar import Request
 from litestar.enums import ScopeType
 from litestar.exceptions import ValidationException
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from firstcome.console.form import CSRF, Form, TooLarge, again, body_of
+from firstcome.console.form import CONFIRMATION, CSRF, Form, TooLarge, again, body_of
 from firstcome.console.operators import NAME_PATTERN, Operators, Role
-from firstcome.console.problems import MEDIA_TYPE, PROBLEMS, headers_of, problem
+from firstcome.console.refusal import Page, send_problem, sent, wants_page
 from firstcome.console.sessions import Session, Sessions
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/sign-in"})
 OPEN_FOLDERS = ("/static/", "/language/")
 ADMIN_FOLDERS = ("/operators",)
 CODES = "/winners.csv"  # it holds the codes of coupons
+# Pages that do nothing but ask for a change: nobody is asked what he may not do.
+FORMS = re.compile(r"/campaigns/(new|[0-9]+/[a-z]+)|/health/rebuild")
 OWN_PATHS = frozenset({"/sign-out"})  # everybody may, for himself
+NEXT_MAX = 500  # characters of the address that sign-in leads back to
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-COOKIE = "firstcome_session"
 
 NO_KEY = (
     "This console has no operator key, so it refuses everybody: set console.operator_key "
@@ -40,6 +41,7 @@ NOT_OURS = (
     "again and repeat it."
 )
 TOO_LARGE = "The form is too large; nothing was changed."
+NO_SUCH_ADDRESS = "No address here has an empty part, or ends in a slash. Nothing was changed."
 
 # What no page of ours needs is forbidden: scripts and styles come from files of our own only.
 POLICY = (
@@ -56,10 +58,6 @@ HEADERS = {
 }
 
 
-# An answer's media type and body, for a problem's code and detail.
-Page = Callable[[HTTPScope, str, str], tuple[str, bytes]]
-
-
 class Caller(NamedTuple):
     """Who asks. `name` is None for the shared key: its bearer says it in X-Operator."""
 
@@ -74,7 +72,7 @@ def role_needed(method: str, path: str) -> Role:
         return Role.VIEWER
     if path.startswith(ADMIN_FOLDERS):
         return Role.ADMIN
-    if path.endswith(CODES):
+    if path.endswith(CODES) or FORMS.fullmatch(path):
         return Role.OPERATOR
     return Role.VIEWER if method in READING else Role.OPERATOR
 
@@ -97,7 +95,9 @@ class OperatorGuard:
         send = _with_headers(send)
         caller = self._caller(scope)
         scope.setdefault("state", {})["caller"] = caller
-        if scope["path"] in OPEN_PATHS or scope["path"].startswith(OPEN_FOLDERS):
+        if _is_ambiguous(scope["path"]):
+            await self._refuse(scope, send, "NOT_FOUND", NO_SUCH_ADDRESS)
+        elif scope["path"] in OPEN_PATHS or scope["path"].startswith(OPEN_FOLDERS):
             await self._open(scope, receive, send)
         elif caller is None:
             await self._refuse_stranger(scope, send)
@@ -137,12 +137,12 @@ class OperatorGuard:
         await self._app(scope, again(body, receive), send)
 
     def _caller(self, scope: HTTPScope) -> Caller | None:
-        sent = _sent(scope, b"authorization")
-        if len(sent) == 1:
-            scheme, _, key = sent[0].partition(b" ")
+        keys = sent(scope, b"authorization")
+        if len(keys) == 1:
+            scheme, _, key = keys[0].partition(b" ")
             operator = self._operators.of_key(key) if scheme.lower() == b"bearer" else None
             return Caller(operator.name, operator.role) if operator else None
-        session = None if sent else self._sessions.of(_cookie(scope))
+        session = None if keys else self._sessions.of(_cookie(scope, self._sessions.cookie_name))
         return Caller(session.name, session.role, session) if session else None
 
     async def _refuse_stranger(self, scope: HTTPScope, send: Send) -> None:
@@ -153,25 +153,7 @@ class OperatorGuard:
             await self._refuse(scope, send, "UNAUTHENTICATED", detail)
 
     async def _refuse(self, scope: HTTPScope, send: Send, code: str, detail: str) -> None:
-        media_type, body = MEDIA_TYPE, msgspec.json.encode(problem(code, detail))
-        if wants_page(scope):
-            media_type, body = self._page(scope, code, detail)
-        headers = headers_of(code) | {"Content-Type": media_type}
-        await send(
-            {
-                "type": "http.response.start",
-                "status": PROBLEMS[code][0],
-                "headers": [
-                    (name.lower().encode(), each.encode()) for name, each in headers.items()
-                ],
-            }
-        )
-        await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-def wants_page(scope: HTTPScope) -> bool:
-    """Whether a browser asks, for something that people read."""
-    return any(b"text/html" in each for each in _sent(scope, b"accept"))
+        await send_problem(scope, send, self._page, code, detail)
 
 
 def actor_of(request: Request) -> str:  # type: ignore[type-arg]
@@ -196,28 +178,47 @@ def form_of(request: Request) -> Form:  # type: ignore[type-arg]
     return form
 
 
-def _sent(scope: HTTPScope, wanted: bytes) -> list[bytes]:
-    return [value for name, value in scope["headers"] if name == wanted]
+def is_first_time(request: Request) -> bool:  # type: ignore[type-arg]
+    """Whether a confirmation was not given before: each counts once, and in its session."""
+    caller: Caller | None = request.scope["state"]["caller"]
+    session = caller.session if caller else None
+    return session is not None and session.first_time(form_of(request).text(CONFIRMATION))
 
 
-def _cookie(scope: HTTPScope) -> str:
+def forget_confirmation(request: Request) -> None:  # type: ignore[type-arg]
+    """Let a confirmation count again: what it confirms was certainly not done."""
+    caller: Caller | None = request.scope["state"].get("caller")
+    if caller and caller.session:
+        caller.session.forget(form_of(request).text(CONFIRMATION))
+
+
+def _is_ambiguous(path: str) -> bool:
+    """Whether the routing would take this address for another one than the guard does.
+
+    It reads `//` as `/` and forgets a slash at the end, so a role asked of the one would not hold
+    for the other.
+    """
+    return "//" in path or (path != "/" and path.endswith("/"))
+
+
+def _cookie(scope: HTTPScope, name: str) -> str:
     cookies = SimpleCookie()
     try:
-        for sent in _sent(scope, b"cookie"):
-            cookies.load(sent.decode("latin-1"))
+        for value in sent(scope, b"cookie"):
+            cookies.load(value.decode("latin-1"))
     except CookieError:
         return ""
-    return cookies[COOKIE].value if COOKIE in cookies else ""
+    return cookies[name].value if name in cookies else ""
 
 
 def _same_origin(scope: HTTPScope) -> bool:
     """Whether a browser says that the request comes from a page of this host, or says nothing."""
-    site = _sent(scope, b"sec-fetch-site")
+    site = sent(scope, b"sec-fetch-site")
     if site and site != [b"same-origin"]:
         return False
-    origin = _sent(scope, b"origin")
+    origin = sent(scope, b"origin")
     hosts = [urlsplit(each.decode("latin-1")).netloc.encode("latin-1") for each in origin]
-    return not hosts or hosts == _sent(scope, b"host")
+    return not hosts or hosts == sent(scope, b"host")
 
 
 def _with_headers(send: Send) -> Send:
@@ -240,9 +241,10 @@ def _with_headers(send: Send) -> Send:
 
 async def _send_to_sign_in(scope: HTTPScope, send: Send) -> None:
     asked = scope["path"] + ("?" + scope["query_string"].decode("latin-1")).rstrip("?")
-    target = "/sign-in?next=" + quote(asked, safe="/")
+    # A longer one the sign-in page would not take.
+    target = "/sign-in?next=" + quote(asked if len(asked) <= NEXT_MAX else "/", safe="/")
     # A part of a page cannot be led elsewhere; htmx then leads the whole page.
-    is_part = bool(_sent(scope, b"hx-request"))
+    is_part = bool(sent(scope, b"hx-request"))
     name = b"hx-redirect" if is_part else b"location"
     headers = [(name, target.encode()), (b"content-length", b"0")]
     status = 200 if is_part else 303

@@ -1,4 +1,4 @@
-"""What operators do with campaigns: make, look, change, restock, stop, export.
+"""What operators do with campaigns: make, look, change, restock, stop, put away, export.
 
 Every change is one call of firstcome.campaigns, the same one that the command line
 makes, with the operator's name for the audit. The gate follows within a sweeper's
@@ -21,6 +21,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from firstcome.campaigns import Campaigns, Winner
 from firstcome.campaigns.commands import NAME_MAX
+from firstcome.console.archive import Archive
+from firstcome.console.audit import AuditTrail
 from firstcome.model import STOCK_MAX, Campaign, CampaignId, CampaignState, Engine
 
 Number = Annotated[int, PathParameter(ge=1, le=2**63 - 1, description="The campaign's number.")]
@@ -138,6 +140,13 @@ class CampaignsController(Controller):
         """Admit nobody any more. Who is in stays in."""
         return view(campaigns.close(CampaignId(campaign_id), actor))
 
+    @post("/{campaign_id:int}/archive", status_code=200, sync_to_thread=True)
+    def put_away(
+        self, archive: NamedDependency[Archive], actor: Actor, campaign_id: Number
+    ) -> CampaignView:
+        """Put a closed campaign away, for good: its keys leave Redis, its rows stay."""
+        return view(archive.put_away(CampaignId(campaign_id), actor))
+
     @post("/{campaign_id:int}/restock", status_code=200, sync_to_thread=True)
     def restock(
         self, campaigns: Given, actor: Actor, campaign_id: Number, data: JSONBody[Restocking]
@@ -146,9 +155,19 @@ class CampaignsController(Controller):
         return view(campaigns.restock(CampaignId(campaign_id), data.coupons, actor))
 
     @get("/{campaign_id:int}/winners.csv", sync_to_thread=True, media_type="text/csv")
-    def winners(self, campaigns: Given, campaign_id: Number) -> Stream:
-        """Return who holds a coupon, in the order of positions."""
+    def winners(
+        self,
+        campaigns: Given,
+        audit: NamedDependency[AuditTrail],
+        actor: Actor,
+        campaign_id: Number,
+    ) -> Stream:
+        """Return who holds a coupon, with its code, in the order of positions.
+
+        Nothing is changed, but codes are worth money: who has taken them is in the audit.
+        """
         name = f"campaign-{campaigns.show(CampaignId(campaign_id)).campaign_id}-winners.csv"
+        audit.note(actor, "campaign.export", {}, CampaignId(campaign_id))
         return Stream(
             lines_of(campaigns.winners(CampaignId(campaign_id))),
             media_type="text/csv; charset=utf-8",

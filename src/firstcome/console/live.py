@@ -15,9 +15,11 @@ from time import time
 
 import msgspec
 
+from firstcome.console.needs import Need, needs_of
 from firstcome.console.overview import CampaignOverview, OverviewReport
 from firstcome.console.told import Told
 from firstcome.errors import Unavailable
+from firstcome.model import CampaignState
 
 RING_LOOKS = 120
 HISTORY_LOOKS = 900  # a quarter of an hour, one a second
@@ -54,6 +56,7 @@ class Look(msgspec.Struct, frozen=True):
     report: OverviewReport | None
     rates: dict[str, Rates]
     told: Told
+    needs: list[Need] = []
 
 
 class Live:
@@ -84,7 +87,8 @@ class Live:
         before, at = self.latest, self._clock()
         number = before.number + 1 if before else 1
         rates = _rates(before, report, at)
-        look = Look(number, at, report, rates, self._told())
+        told = self._told()
+        look = Look(number, at, report, rates, told, needs_of(report, told))
         data = msgspec.json.encode(look)
         event = b"id: %s-%d\nevent: look\ndata: %s\n\n" % (self._life.encode(), number, data)
         with self._lock:
@@ -133,7 +137,7 @@ class Live:
         """Return the look that a browser has; a new one is given the newest only."""
         life, _, number = last_event_id.partition("-")
         newest = self.latest.number if self.latest else 0
-        if life == self._life and number.isdigit():
+        if life == self._life and number.isascii() and number.isdigit():
             return min(int(number), newest)
         return max(0, newest - 1)
 
@@ -143,6 +147,8 @@ class Live:
             alive = {each.campaign_id for each in campaigns}
             self._points = {each: kept for each, kept in self._points.items() if each in alive}
         for each in campaigns:
+            if each.state is CampaignState.CLOSED and not each.under_way:
+                continue  # its chart stands still; a hundred of them would fill the memory
             rate = rates[str(each.campaign_id)]
             points = self._points.setdefault(each.campaign_id, deque(maxlen=HISTORY_LOOKS))
             points.append(Point(at, rate.claims, rate.issuances, each.under_way))

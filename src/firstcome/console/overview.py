@@ -77,6 +77,8 @@ class OverviewReport(msgspec.Struct, frozen=True):
     lag_seconds: float | None  # age of the oldest record that no recorder has done, at least
     outbox: OutboxView
     campaigns: list[CampaignOverview]
+    letters_waiting: int = 0  # dead letters that nobody has decided
+    redis_answers: bool = True
 
     @property
     def under_way(self) -> int | None:
@@ -129,11 +131,14 @@ class Overview:
         """Look once. Raises DatabaseUnavailable; what Redis or Kafka would say may be missing."""
         facts = self._facts()
         gates = self._gates(facts)
-        rows = [_overview(fact, gate) for fact, gate in zip(facts, gates, strict=True)]
-        ((events, waiting, oldest_seconds),) = self._rows("outbox")
+        seen = gates or [GateView(GateState.UNREACHABLE)] * len(facts)
+        rows = [_overview(fact, gate) for fact, gate in zip(facts, seen, strict=True)]
+        ((events, waiting, oldest_seconds, letters),) = self._rows("waiting")
         outbox = OutboxView(events, waiting, oldest_seconds)
         lag = self._lag_seen()
-        return OverviewReport(lag and lag.records, lag and lag.seconds, outbox, rows)
+        return OverviewReport(
+            lag and lag.records, lag and lag.seconds, outbox, rows, letters, gates is not None
+        )
 
     def check_database(self) -> None:
         """Return if PostgreSQL answers and has our tables. Raises DatabaseUnavailable."""
@@ -157,14 +162,15 @@ class Overview:
         except LogUnavailable:
             return None
 
-    def _gates(self, facts: list[_Facts]) -> list[GateView]:
+    def _gates(self, facts: list[_Facts]) -> list[GateView] | None:
+        """Return each gate; None: Redis gives no answer."""
         names = [keys.gate(CampaignId(fact.campaign_id)) for fact in facts]
         try:
             with self._open_gate() as session:
                 replies = session.pipeline([("HMGET", name, *FIELDS) for name in names])
                 run_id = session.run_id
         except GateUnavailable:
-            return [GateView(GateState.UNREACHABLE) for _ in facts]
+            return None
         return [_gate(fact, reply, run_id) for fact, reply in zip(facts, replies, strict=True)]
 
 

@@ -5,7 +5,7 @@ cannot say now is told as not known. Refusals are kept nowhere, so of somebody w
 what the campaign was doing can be said.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from enum import StrEnum
@@ -18,7 +18,9 @@ from firstcome.gate.session import GateSession
 from firstcome.model import USER_ID_PATTERN, Campaign, CampaignId, CampaignState, Engine, UserId
 
 _QUERIES = postgres.queries("console")
-CAMPAIGNS_MAX = 100  # the newest
+GATES_MAX = 100  # asked for his place: the newest
+NEWEST_MAX = 5
+TRACELESS_MAX = 10  # campaigns without a trace of him that are told: the newest
 
 
 class Finding(StrEnum):
@@ -31,6 +33,9 @@ class Finding(StrEnum):
     SET_ASIDE = "SET_ASIDE"  # a dead letter without a row
     ABSENT = "ABSENT"  # no place, no row
     UNKNOWN = "UNKNOWN"  # no row, and the gate cannot be asked
+
+
+TRACELESS = (Finding.ABSENT, Finding.UNKNOWN)
 
 
 class Row(NamedTuple):
@@ -54,6 +59,14 @@ class LetterOf(NamedTuple):
     reason: str
     position: int | None
     created_at: datetime
+
+
+class Holder(NamedTuple):
+    """Who has a coupon."""
+
+    position: int
+    user_id: str
+    recorded_at: datetime
 
 
 class InCampaign(NamedTuple):
@@ -91,9 +104,9 @@ class People:
         Raises DatabaseUnavailable. The gates are asked before the database: a claim that is
         recorded in between is then seen in both.
         """
-        asked = list(campaigns)[-CAMPAIGNS_MAX:][::-1]
-        places = self._places(user_id, asked)
-        numbers: list[int] = [each.campaign_id for each in asked]
+        newest_first = list(campaigns)[::-1]
+        places = self._places(user_id, newest_first[:GATES_MAX])
+        numbers: list[int] = [each.campaign_id for each in newest_first]
         parameters = {"user_id": user_id, "campaigns": numbers}
         with closing(self._connect()) as session, postgres.transaction(session) as connection:
             rows = [Row(*each) for each in connection.execute(_QUERIES["rows_of"], parameters)]
@@ -106,15 +119,22 @@ class People:
                 "positions": [each.position for each in live],
             }
             told = {each[0] for each in connection.execute(_QUERIES["told"], pairs) if each[2]}
-            ends = connection.execute(_QUERIES["last_coupons"], parameters).fetchall()
-        sold_out: dict[int, datetime] = dict(ends)
-        found = [
-            standing(each, places, rows, letters, told=each.campaign_id in told)._replace(
-                sold_out_at=sold_out.get(each.campaign_id)
+            found = _chosen(
+                standing(each, places, rows, letters, told=each.campaign_id in told)
+                for each in newest_first
             )
-            for each in asked
+            shown = {"campaigns": [each.campaign.campaign_id for each in found]}
+            ends = connection.execute(_QUERIES["last_coupons"], shown).fetchall()
+        sold_out: dict[int, datetime] = dict(ends)
+        return [
+            each._replace(sold_out_at=sold_out.get(each.campaign.campaign_id)) for each in found
         ]
-        return sorted(found, key=lambda each: each.finding in (Finding.ABSENT, Finding.UNKNOWN))
+
+    def newest(self, campaign_id: CampaignId) -> list[Holder]:
+        """Return who got the newest coupons of a campaign. Raises DatabaseUnavailable."""
+        parameters = {"campaign_id": campaign_id, "rows": NEWEST_MAX}
+        with closing(self._connect()) as session, postgres.transaction(session) as connection:
+            return [Holder(*row) for row in connection.execute(_QUERIES["newest"], parameters)]
 
     def _places(
         self, user_id: UserId, campaigns: Sequence[Campaign]
@@ -148,6 +168,13 @@ def standing(
     waits = any(each.state == "QUARANTINED" for each in aside)
     finding = _finding(row, place, given_up=bool(cancelled), waits=waits)
     return InCampaign(campaign, finding, place, row, cancelled, aside, told, None)
+
+
+def _chosen(found: Iterable[InCampaign]) -> list[InCampaign]:
+    """Return every campaign with a trace, then the newest of those without."""
+    every = list(found)
+    traced = [each for each in every if each.finding not in TRACELESS]
+    return traced + [each for each in every if each.finding in TRACELESS][:TRACELESS_MAX]
 
 
 def is_possible(user_id: str) -> bool:

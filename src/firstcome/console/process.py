@@ -5,15 +5,18 @@ Called by the composition root, which gives what other processes and the command
 
 from collections.abc import Callable
 from functools import partial
+from threading import Event
 
 from firstcome import postgres
 from firstcome.campaigns import Campaigns
 from firstcome.console.app import ConsoleParts
+from firstcome.console.archive import Archive
 from firstcome.console.audit import AuditTrail
 from firstcome.console.lag import LagWatch
 from firstcome.console.live import Live
 from firstcome.console.overview import Overview
 from firstcome.console.people import People
+from firstcome.console.rebuilds import Rebuilder, Rebuilds
 from firstcome.console.sampler import Sampler
 from firstcome.console.server import server
 from firstcome.console.told import ToldBy
@@ -35,6 +38,7 @@ class ConsoleProcess:
         connect: Callable[[], postgres.Connection],
         campaigns: Campaigns,
         dead_letters: DeadLetters,
+        make_rebuild: Callable[[Event, Callable[[str], None]], Rebuilder],
     ) -> None:
         """Connect to nothing."""
         open_gate = partial(GateSession.open, settings.redis)
@@ -44,6 +48,8 @@ class ConsoleProcess:
         self.told = ToldBy(settings.console, lambda: live.watchers > 0)
         live = Live(lambda: self.told.latest, settings.console.watchers_max)
         self.sampler = Sampler(overview, connect, open_gate, live.look)
+        audit = AuditTrail(connect)
+        self.rebuilds = Rebuilds(campaigns, audit, make_rebuild)
         self.server = server(
             ConsoleParts(
                 settings=settings.console,
@@ -51,7 +57,9 @@ class ConsoleProcess:
                 overview=overview,
                 dead_letters=dead_letters,
                 people=People(connect, open_gate),
-                audit=AuditTrail(connect),
+                audit=audit,
+                archive=Archive(campaigns, open_gate),
+                rebuilds=self.rebuilds,
                 live=live,
             )
         )

@@ -16,6 +16,7 @@ from time import monotonic
 
 from firstcome.console.operators import Role
 
+COOKIE = "firstcome_session"
 SESSIONS_MAX = 1000
 FORMS_MAX = 200  # of one session: confirmed ones that are remembered
 FAILURES_MAX = 5  # of one address within the window; then it has to wait
@@ -47,11 +48,21 @@ class Session:
             self._forms.append(form)
             return True
 
+    def forget(self, form: str) -> None:
+        """Take a confirmation back."""
+        with self._lock:
+            if form in self._forms:
+                self._forms.remove(form)
+
 
 class Sessions:
     """May be used by several threads at once."""
 
-    def __init__(self, seconds: float, *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, seconds: float, *, behind_tls: bool = False, clock: Callable[[], float] = monotonic
+    ) -> None:
+        """`behind_tls`: browsers then take the cookie from this very host alone (RFC 6265bis)."""
+        self.cookie_name = f"__Host-{COOKIE}" if behind_tls else COOKIE
         self._seconds = seconds
         self._clock = clock
         self._sessions: dict[bytes, Session] = {}

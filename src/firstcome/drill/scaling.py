@@ -115,12 +115,13 @@ def drain(stage: Stage, load: Load, tell: Tell, *, autoscale: bool) -> Drained:
             found.update(watch.drained())
         tell(
             f"drained in {found['drained']:.1f} s by {watch.most} recorders at most, CPUs "
-            f"{found['busy']:.0%} busy"
+            f"{found['busy']:.0%} busy; more were wanted after {found['added']} s"
         )
         if autoscale:
             watch.until_one()
 
     seen = rehearse(stage, load, act, tell)
+    tell(f"{len(seen.violations)} violations")
     return Drained(
         name="autoscaler" if autoscale else "one recorder",
         load=load,
@@ -160,6 +161,7 @@ def cycle(stage: Stage, cycles: int, rate: float, seed: int, tell: Tell) -> Cycl
             tell(f"cycle {number}: 1, {count}, 1 recorders in {come[-1] + leave[-1]:.1f} s")
 
     seen = rehearse(stage, load, act, tell)
+    tell(f"{len(seen.violations)} violations")
     under_load = sum(at <= seconds for at in ended)
     slowest = max(come), max(leave)
     return Cycled(load, cycles, under_load, moved, moved, *slowest, seen.violations)

@@ -4,6 +4,7 @@
     <state>/identity.json   what is made once and kept: passwords, keys, ports (0600)
     <state>/status.json     what the supervisor last saw (0600)
     <state>/wanted.json     how many recorders are wanted (0600)
+    <state>/decision.json   what the autoscaler decided last; dry-run.json: what one would have
     <state>/run/            the supervisor's lock and the pids of its children
     <state>/logs/           one file per process
     <state>/postgres, redis, kafka-1, connect-1 ...   the engines' data
@@ -29,6 +30,8 @@ class StackFolder:
         self.identity = self.path / "identity.json"
         self.status = self.path / "status.json"
         self.wanted = self.path / "wanted.json"
+        self.decision = self.path / "decision.json"
+        self.dry_run = self.path / "dry-run.json"
         self.run = self.path / "run"
         self.children = self.run / "children.json"
         self.logs = self.path / "logs"
@@ -81,7 +84,8 @@ class StackFolder:
             torn.unlink(missing_ok=True)
         for folder in (*engines, self.logs, self.run):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.settings, self.identity, self.status, self.wanted):
+        own = (self.settings, self.identity, self.status, self.wanted, self.decision, self.dry_run)
+        for file in own:
             file.unlink(missing_ok=True)
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()

@@ -61,6 +61,11 @@ class ConsoleSettings(Section):
         description="What `firstcome status --json` prints, as a file: which processes there are. "
         "The local stack sets it.",
     )
+    decision_files: list[Path] = Field(
+        default_factory=list,
+        description="What autoscalers say that they have decided last, one file each. The local "
+        "stack sets it.",
+    )
     metrics_urls: list[str] = Field(
         default_factory=list,
         description="Addresses of processes' /metrics, where there is no status_file: for answer "

@@ -37,17 +37,22 @@ FROM campaigns AS c
     JOIN issuances AS i ON i.campaign_id = c.campaign_id AND i.position = c.position_limit
 WHERE c.campaign_id = ANY (%(campaigns)s::bigint[])
 
+-- name: newest
+-- The newest coupons of a campaign.
+SELECT position, user_id, recorded_at FROM issuances
+WHERE campaign_id = %(campaign_id)s AND status = 'ISSUED'
+ORDER BY position DESC LIMIT %(rows)s
+
 -- name: note
-INSERT INTO audit (actor, action, detail) VALUES (%(actor)s, %(action)s, %(detail)s::jsonb)
+INSERT INTO audit (actor, action, campaign_id, detail)
+VALUES (%(actor)s, %(action)s, %(campaign_id)s, %(detail)s::jsonb)
+
+-- name: audit
+-- What operators did, newest first.
+SELECT at, actor, action, detail, campaign_id FROM audit ORDER BY audit_id DESC LIMIT %(rows)s
 
 -- name: audit_of
 -- What operators did with a campaign, newest first.
-SELECT at, actor, action, detail FROM audit
+SELECT at, actor, action, detail, campaign_id FROM audit
 WHERE campaign_id = %(campaign_id)s
-ORDER BY audit_id DESC LIMIT %(rows)s
-
--- name: audit_of_recorders
--- How their number was changed by the autoscaler, newest first.
-SELECT at, actor, action, detail FROM audit
-WHERE action = 'recorders.scale'
 ORDER BY audit_id DESC LIMIT %(rows)s

@@ -7,10 +7,12 @@
 -- Fails unless the database answers and has been migrated.
 SELECT count(*) FROM (SELECT 1 FROM campaigns LIMIT 1) AS any_campaign
 
--- name: outbox
--- Coupons whose events wait, in how many rows, and for how long the oldest has (seconds).
+-- name: waiting
+-- Coupons whose events wait, in how many rows, for how long the oldest has (seconds); and how many
+-- dead letters wait for a decision.
 SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint, count(DISTINCT o.outbox_id),
-    coalesce(extract(epoch FROM now() - min(o.created_at)), 0)::float8
+    coalesce(extract(epoch FROM now() - min(o.created_at)), 0)::float8,
+    (SELECT count(*) FROM dead_letters WHERE state = 'QUARANTINED')
 FROM outbox AS o, unnest(o.positions) AS r
 WHERE o.published_at IS NULL
 

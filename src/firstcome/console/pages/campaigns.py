@@ -1,4 +1,4 @@
-"""Campaigns for operators: make one, schedule, pause, resume, close, restock.
+"""Campaigns for operators: make one, schedule, pause, resume, close, restock, archive.
 
 Every change is shown first and done when it is confirmed. A confirmation counts once, so that a
 second click, or the browser's way back, makes no second campaign and no second restock.
@@ -11,19 +11,22 @@ from typing import Annotated, Any, NamedTuple
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
-from litestar.params import PathParameter
+from litestar.params import PathParameter, QueryParameter
 from litestar.response import Redirect, Response
 
 from firstcome.campaigns import Campaigns
-from firstcome.campaigns.commands import NAME_MAX
-from firstcome.console.auth import form_of
-from firstcome.console.form import CONFIRMATION, Form
-from firstcome.console.pages.rendering import AnyRequest, Pages, caller_of, go, words_for
+from firstcome.campaigns.commands import NAME_MAX, is_possible_time
+from firstcome.console.archive import Archive
+from firstcome.console.auth import form_of, is_first_time
+from firstcome.console.form import Form
+from firstcome.console.pages.rendering import AnyRequest, Pages, go, words_for
 from firstcome.errors import CampaignNotFound, Refused
 from firstcome.model import STOCK_MAX, Campaign, CampaignId, CampaignState, Engine
 
 Number = Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
 Action = Annotated[str, PathParameter()]
+Before = Annotated[int, QueryParameter(ge=1, le=2**63 - 1)]
+ROWS = 100  # of one page
 GivenCampaigns = NamedDependency[Campaigns]
 GivenPages = NamedDependency[Pages]
 Actor = NamedDependency[str]
@@ -33,9 +36,10 @@ ZONES = {"+09:00": "KST (UTC+9)", "+00:00": "UTC"}
 ACTIONS: dict[str, frozenset[CampaignState]] = {
     "pause": frozenset({CampaignState.OPEN}),
     "resume": frozenset({CampaignState.PAUSED}),
-    "close": frozenset({CampaignState.OPEN, CampaignState.PAUSED}),
     "restock": frozenset({CampaignState.OPEN, CampaignState.PAUSED}),
     "schedule": frozenset({CampaignState.OPEN, CampaignState.PAUSED}),
+    "close": frozenset({CampaignState.OPEN, CampaignState.PAUSED}),
+    "archive": frozenset({CampaignState.CLOSED}),
 }
 WITH_FORM = ("restock", "schedule")
 
@@ -55,11 +59,16 @@ class CampaignsPages(Controller):
 
     @get(sync_to_thread=True)
     def show_all(
-        self, request: AnyRequest, pages: GivenPages, campaigns: GivenCampaigns
+        self,
+        request: AnyRequest,
+        pages: GivenPages,
+        campaigns: GivenCampaigns,
+        before: Before = 2**63 - 1,
     ) -> Response[str]:
-        """List every campaign, newest first."""
-        found = list(reversed(campaigns.list()))
-        return pages.show(request, "campaigns.html", {"campaigns": found, "actions": actions_of})
+        """List campaigns, newest first."""
+        found, more = page_of(campaigns.list(), before)
+        values = {"campaigns": found, "more": more, "actions": actions_of}
+        return pages.show(request, "campaigns.html", values)
 
     @get("/new", sync_to_thread=False)
     def ask_new(self, request: AnyRequest, pages: GivenPages) -> Response[str]:
@@ -78,7 +87,7 @@ class CampaignsPages(Controller):
         if form.text("step") != "do":
             values = {"form": form, "wanted": wanted}
             return pages.show(request, "campaign_new_confirm.html", values)
-        if not _first_time(request, form):
+        if not is_first_time(request):
             return go("/campaigns")
         made = campaigns.create(**wanted, actor=actor)
         return go(f"/drops/{made.campaign_id}?done=create")
@@ -102,6 +111,7 @@ class CampaignsPages(Controller):
         request: AnyRequest,
         pages: GivenPages,
         campaigns: GivenCampaigns,
+        archive: NamedDependency[Archive],
         actor: Actor,
         campaign_id: Number,
         action: Action,
@@ -113,16 +123,25 @@ class CampaignsPages(Controller):
             texts = {"campaign": campaign, "action": action, "form": form, "wanted": values}
             return pages.show(request, "campaign_confirm.html", texts)
         if not wrong:
-            if not _first_time(request, form):
+            if not is_first_time(request):
                 return go(f"/drops/{campaign_id}")
             try:
-                _do(campaigns, campaign.campaign_id, action, values, actor)
+                if action == "archive":
+                    archive.put_away(campaign.campaign_id, actor)
+                else:
+                    _do(campaigns, campaign.campaign_id, action, values, actor)
                 return go(f"/drops/{campaign_id}?done={action}")
             except CampaignNotFound:
                 raise
             except Refused as error:
                 wrong = [Wrong("", str(error))]
         return _ask(request, pages, campaign, action, form, wrong)
+
+
+def page_of(campaigns: list[Campaign], before: int) -> tuple[list[Campaign], int | None]:
+    """Return the newest campaigns below a number, and which number asks for the next page."""
+    found = [each for each in reversed(campaigns) if each.campaign_id < before]
+    return found[:ROWS], found[ROWS - 1].campaign_id if len(found) > ROWS else None
 
 
 def actions_of(state: CampaignState) -> list[str]:
@@ -163,9 +182,13 @@ def time_of(text: str, zone: str) -> datetime | None:
     """Return the moment that a form's field names, None for an empty one. Raises ValueError."""
     if not text:
         return None
-    if zone not in ZONES:
+    at = datetime.fromisoformat(text)
+    if zone not in ZONES or at.tzinfo is not None:
         raise ValueError(zone)
-    return datetime.fromisoformat(text).replace(tzinfo=zone_of(zone))
+    at = at.replace(tzinfo=zone_of(zone))
+    if not is_possible_time(at):
+        raise ValueError(text)
+    return at
 
 
 def zone_of(offset: str) -> timezone:
@@ -194,6 +217,7 @@ READERS: dict[str, Callable[[Form], tuple[dict[str, Any], list[Wrong]]]] = {
     "pause": _nothing,
     "resume": _nothing,
     "close": _nothing,
+    "archive": _nothing,
     "restock": _restock,
     "schedule": schedule,
 }
@@ -249,10 +273,3 @@ def _form(
     values = {"form": form, "wrong": faults, "zones": ZONES, "zone": zone, "engines": list(Engine)}
     values |= {"field_of": field_of, "now": datetime.now(UTC)}
     return pages.show(request, template, values | texts, 422 if wrong else 200)
-
-
-def _first_time(request: AnyRequest, form: Form) -> bool:
-    """Whether this confirmation has not been given before."""
-    caller = caller_of(request.scope)
-    session = caller.session if caller else None
-    return session is not None and session.first_time(form.text(CONFIRMATION))

@@ -16,10 +16,14 @@ from firstcome.campaigns import Campaigns
 from firstcome.console.audit import AuditTrail
 from firstcome.console.live import Live, Look
 from firstcome.console.overview import CampaignOverview
+from firstcome.console.pages.campaigns import actions_of
 from firstcome.console.pages.rendering import AnyRequest, Pages, caller_of, go
+from firstcome.console.people import People
 from firstcome.console.sessions import Sessions
-from firstcome.model import CampaignId
+from firstcome.model import CampaignId, CampaignState
+from firstcome.settings import ConsoleSettings
 
+CARDS_MAX = 60  # more are a list
 Number = Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
 Done = Annotated[str, QueryParameter(max_length=20)]
 
@@ -40,16 +44,20 @@ class DropsPages(Controller):
     ) -> Response[str]:
         """Show every campaign that is not archived, newest first."""
         look = live.latest
-        return pages.show(request, "drops.html", {"look": look, "drops": _drops(look)})
+        drops = _drops(look)
+        values = {"look": look, "drops": drops[:CARDS_MAX], "more": drops[CARDS_MAX:]}
+        return pages.show(request, "drops.html", values)
 
     @get("/drops/{campaign_id:int}", sync_to_thread=True)
-    def show(
+    def show(  # noqa: PLR0913 - one argument per source
         self,
         request: AnyRequest,
         pages: NamedDependency[Pages],
         live: NamedDependency[Live],
         campaigns: NamedDependency[Campaigns],
         audit: NamedDependency[AuditTrail],
+        people: NamedDependency[People],
+        settings: NamedDependency[ConsoleSettings],
         campaign_id: Number,
         done: Done = "",
     ) -> Response[str]:
@@ -62,7 +70,10 @@ class DropsPages(Controller):
             "drop": drop,
             "campaign": campaign,
             "done": done,
+            "actions": actions_of(campaign.state),
             "deeds": audit.of(CampaignId(campaign_id)),
+            "holders": people.newest(CampaignId(campaign_id)),
+            "is_local": settings.status_file is not None,
         }
         return pages.show(request, "drop.html", values)
 
@@ -92,4 +103,6 @@ class DropsPages(Controller):
 
 
 def _drops(look: Look | None) -> list[CampaignOverview]:
-    return list(reversed(look.report.campaigns)) if look and look.report else []
+    """Return those that may still give coupons first, then the newest."""
+    found = reversed(look.report.campaigns) if look and look.report else []
+    return sorted(found, key=lambda each: each.state is CampaignState.CLOSED)

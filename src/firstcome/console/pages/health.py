@@ -1,4 +1,7 @@
-"""Is the machinery well? Engines, processes, gates, lag, drift, events: each with what it means."""
+"""Is the machinery well? Engines, processes, scaling, gates, lag, drift, events, a rebuild.
+
+Nothing here asks an engine: the page is there while every one of them is away.
+"""
 
 from time import time
 
@@ -6,13 +9,14 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.response import Response
 
-from firstcome.console.audit import AuditTrail, Deed
+from firstcome.autoscaling.latest import Notice, notice_in
 from firstcome.console.live import Live, Look
-from firstcome.console.overview import GateState
 from firstcome.console.pages.rendering import AnyRequest, Pages
-from firstcome.errors import DatabaseUnavailable
+from firstcome.console.rebuilds import Rebuilds
+from firstcome.settings import ConsoleSettings
 
 OLD_SECONDS = 5.0  # a look is every second
+AT_WORK_SECONDS = 15.0  # an autoscaler looks every two, and may wait for an engine
 
 
 class HealthPages(Controller):
@@ -26,16 +30,13 @@ class HealthPages(Controller):
         request: AnyRequest,
         pages: NamedDependency[Pages],
         live: NamedDependency[Live],
-        audit: NamedDependency[AuditTrail],
+        rebuilds: NamedDependency[Rebuilds],
+        settings: NamedDependency[ConsoleSettings],
     ) -> Response[str]:
-        """Show what the last look saw, and how recorders came and went."""
+        """Show what the last look saw, how a rebuild goes, and what the autoscaler decided."""
         look = live.latest
-        values = {
-            "look": look,
-            "engines": engines_of(look),
-            "age": _age(look),
-            "scalings": _scalings(audit) if look and look.report else None,
-        }
+        values: dict[str, object] = {"look": look, "engines": engines_of(look), "age": _age(look)}
+        values |= {"rebuild": rebuilds.latest, "notices": notices_of(settings, time())}
         return pages.show(request, "health.html", values)
 
 
@@ -45,22 +46,17 @@ def engines_of(look: Look | None) -> dict[str, str]:
         return dict.fromkeys(("postgres", "redis", "kafka"), "unknown")
     report = look.report
     if report is None:
-        # Without campaigns nobody knows which gates to ask.
+        # A look ends where PostgreSQL does not answer.
         return {"postgres": "away", "redis": "unknown", "kafka": "unknown"}
-    states = {each.gate.state for each in report.campaigns} - {GateState.NONE}
-    redis = "unknown"
-    if states:
-        redis = "away" if GateState.UNREACHABLE in states else "up"
+    redis = "up" if report.redis_answers else "away"
     kafka = "away" if report.lag_records is None else "up"
     return {"postgres": "up", "redis": redis, "kafka": kafka}
 
 
-def _scalings(audit: AuditTrail) -> list[Deed] | None:
-    """Return the autoscaler's last changes; None: the page must not fail for them."""
-    try:
-        return audit.of_recorders()
-    except DatabaseUnavailable:
-        return None
+def notices_of(settings: ConsoleSettings, now: float) -> list[tuple[Notice, bool]]:
+    """Return what autoscalers have decided last, and whether each is still at work."""
+    found = [notice_in(path) for path in settings.decision_files]
+    return [(each, now - each.last.at < AT_WORK_SECONDS) for each in found if each]
 
 
 def _age(look: Look | None) -> float | None:

@@ -4,6 +4,7 @@ A decision is tried first: every letter is decided in a transaction that is roll
 operator sees what would become of each. Repeating a decision changes nothing.
 """
 
+from time import monotonic
 from typing import Annotated, NamedTuple
 
 from litestar import Controller, get, post
@@ -27,6 +28,7 @@ Given = NamedDependency[DeadLetters]
 Actor = NamedDependency[str]
 ROWS = 50
 AT_ONCE = 500  # more are a matter of `firstcome dead-letters`, at a rate
+DECIDE_SECONDS = 20.0  # then the page says how far it came; less than console.patience allows
 ACTIONS = ("redrive", "discard")
 PAYLOAD_BYTES = 4000  # shown
 
@@ -35,7 +37,8 @@ class Decided(NamedTuple):
     """What became of letters, as far as it went."""
 
     decisions: list[Decision]
-    stopped: str  # what ended it early; empty: nothing
+    stopped: str = ""  # what ended it early; empty: nothing
+    too_long: bool = False
 
 
 class LettersPages(Controller):
@@ -145,13 +148,16 @@ def _decide(
 ) -> Decided:
     act = dead_letters.redrive if form.text("action") == "redrive" else dead_letters.discard
     decisions: list[Decision] = []
+    until = monotonic() + DECIDE_SECONDS
     try:
         for decision in act(numbers, actor, dry_run=dry_run):
             decisions.append(decision)
+            if monotonic() > until and len(decisions) < len(numbers):
+                return Decided(decisions, too_long=True)
     except Unavailable as error:
         # What was decided before stands: it has to be shown.
         return Decided(decisions, str(error))
-    return Decided(decisions, "")
+    return Decided(decisions)
 
 
 def _payload(letter: Letter) -> str:

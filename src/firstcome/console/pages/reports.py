@@ -14,6 +14,7 @@ from litestar.params import PathParameter
 from litestar.response import Response
 
 from firstcome.campaigns import Campaigns
+from firstcome.console.pages.campaigns import Before, page_of
 from firstcome.console.pages.rendering import AnyRequest, Pages
 from firstcome.settings import ConsoleSettings
 
@@ -47,13 +48,16 @@ class ReportsPages(Controller):
         pages: NamedDependency[Pages],
         settings: NamedDependency[ConsoleSettings],
         campaigns: NamedDependency[Campaigns],
+        before: Before = 2**63 - 1,
     ) -> Response[str]:
-        """List the folder's reports, newest first, and all campaigns."""
+        """List the folder's reports and the campaigns, newest first."""
+        drops, more = page_of(campaigns.list(), before)
         reports = [(each.name, each.stat()) for each in files_of(settings.reports_folder)]
         values = {
             "reports": reports,
             "has_folder": settings.reports_folder is not None,
-            "drops": list(reversed(campaigns.list())),
+            "drops": drops,
+            "more": more,
         }
         return pages.show(request, "reports.html", values)
 

@@ -8,18 +8,19 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 from litestar.response import Redirect, Response
 
-from firstcome.console.audit import AuditTrail
-from firstcome.console.auth import COOKIE, form_of
+from firstcome.console.audit import AuditTrail, Deed
+from firstcome.console.auth import NEXT_MAX, Caller, form_of
 from firstcome.console.operators import Operators
 from firstcome.console.pages import words
 from firstcome.console.pages.rendering import AnyRequest, Pages, caller_of, go, inside
 from firstcome.console.sessions import FailedSignIns, Sessions
+from firstcome.errors import DatabaseUnavailable
 from firstcome.logs import get_logger
 from firstcome.settings import ConsoleSettings
 
 log = get_logger()
 YEAR_SECONDS = 31_536_000
-Next = Annotated[str, QueryParameter(name="next", max_length=500)]
+Next = Annotated[str, QueryParameter(name="next", max_length=NEXT_MAX)]
 
 
 class SignInPages(Controller):
@@ -49,7 +50,7 @@ class SignInPages(Controller):
         settings: NamedDependency[ConsoleSettings],
     ) -> Response[str] | Redirect:
         """Begin a session, or say why not."""
-        form, address = form_of(request), request.client.host if request.client else ""
+        form, address = form_of(request), _address(request, behind_tls=settings.behind_tls)
         name, target = form.text("name"), inside(form.text("next"))
         seconds = failed.wait_seconds(address)
         operator = None if seconds else operators.signed_in(name, form.text("key"))
@@ -60,8 +61,11 @@ class SignInPages(Controller):
             values = {"target": target, "wrong": seconds, "name": name}
             status = 429 if seconds else 401
             return pages.show(request, "sign_in.html", values, status)
+        if caller := caller_of(request.scope):
+            _end(sessions, caller)  # who was signed in here before
         answer = go(target)
-        answer.set_cookie(_session_cookie(settings, sessions.begin(name, operator.role)))
+        cookie = sessions.begin(name, operator.role)
+        answer.set_cookie(_session_cookie(sessions.cookie_name, settings, cookie))
         log.info("signed_in", operator=name, role=operator.role.word)
         return answer
 
@@ -73,11 +77,10 @@ class SignInPages(Controller):
         settings: NamedDependency[ConsoleSettings],
     ) -> Redirect:
         """End this session."""
-        caller = caller_of(request.scope)
-        if caller and caller.session:
-            sessions.end(caller.session)
+        if caller := caller_of(request.scope):
+            _end(sessions, caller)
         answer = go("/sign-in")
-        answer.set_cookie(_session_cookie(settings, "", seconds=0))
+        answer.set_cookie(_session_cookie(sessions.cookie_name, settings, "", seconds=0))
         return answer
 
     @get("/language/{language:str}", sync_to_thread=False)
@@ -102,21 +105,23 @@ class SignInPages(Controller):
             )
         return answer
 
-    @get("/operators", sync_to_thread=False)
+    @get("/operators", sync_to_thread=True)
     def show_operators(
         self,
         request: AnyRequest,
         pages: NamedDependency[Pages],
         operators: NamedDependency[Operators],
         sessions: NamedDependency[Sessions],
+        audit: NamedDependency[AuditTrail],
     ) -> Response[str]:
-        """Show who may sign in, and who is."""
+        """Show who may sign in, who is, and what was done of late."""
         signed_in: dict[str, int] = {}
         for session in sessions.all():
             signed_in[session.name] = signed_in.get(session.name, 0) + 1
         known = {name: role.word for name, role in sorted(operators.roles().items())}
         values = {"known": known, "signed_in": signed_in, "shared": operators.has_shared}
-        return pages.show(request, "operators.html", values)
+        deeds = {"deeds": _deeds(audit)}
+        return pages.show(request, "operators.html", values | deeds)
 
     @post("/operators/sign-out", status_code=200, sync_to_thread=True)
     def sign_out_other(
@@ -137,9 +142,34 @@ class SignInPages(Controller):
         return go("/operators")
 
 
-def _session_cookie(settings: ConsoleSettings, value: str, seconds: int | None = None) -> Cookie:
+def _deeds(audit: AuditTrail) -> list[Deed] | None:
+    """Return the newest; None: the database is away, when somebody may still be locked out."""
+    try:
+        return audit.latest()
+    except DatabaseUnavailable:
+        return None
+
+
+def _end(sessions: Sessions, caller: Caller) -> None:
+    if caller.session:
+        sessions.end(caller.session)
+
+
+def _address(request: AnyRequest, *, behind_tls: bool) -> str:
+    """Return whose tries are counted: behind a proxy whom the proxy names last, else the peer.
+
+    Otherwise one stranger's wrong keys would keep everybody out who comes through that proxy.
+    """
+    named = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    peer = request.client.host if request.client else ""
+    return named[:64] if behind_tls and named else peer
+
+
+def _session_cookie(
+    name: str, settings: ConsoleSettings, value: str, seconds: int | None = None
+) -> Cookie:
     return Cookie(
-        COOKIE,
+        name,
         value=value,
         max_age=settings.session_seconds if seconds is None else seconds,
         httponly=True,

@@ -2,9 +2,11 @@
 let place = null;
 const lang = document.documentElement.lang;
 const tenth = new Intl.NumberFormat(lang, { maximumFractionDigits: 1 });
-const clock = new Intl.DateTimeFormat(lang, { timeStyle: "medium" });
+const clock = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const told = (at) => clock.format(new Date(at * 1000));
 const KEPT = 900;
 const ROWS = 15;
+const SHOWN_SECONDS = 60;
 const data = [[], [], [], []];
 let plot = null;
 
@@ -13,18 +15,19 @@ function colour(name) {
 }
 
 function options() {
-  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line") }, ticks: { stroke: colour("--line") } };
+  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
   return {
     width: place.clientWidth,
     height: 240,
-    axes: [axis, { ...axis, size: 64 }, { ...axis, side: 1, scale: "way", size: 64, grid: { show: false } }],
+    axes: [{ ...axis, space: 90, values: (_, moments) => moments.map(told) }, { ...axis, size: 64 }, { ...axis, side: 1, scale: "way", size: 64, grid: { show: false } }],
     series: [
-      {},
+      { label: place.dataset.when, value: (_, at) => (at === null || at === undefined ? "–" : told(at)) },
       { label: place.dataset.claims, stroke: colour("--way"), width: 2 },
       { label: place.dataset.issuances, stroke: colour("--main"), width: 2 },
       { label: place.dataset.way, stroke: colour("--soft"), scale: "way", dash: [4, 4] },
     ],
-    scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] }, way: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+    // A chart of seconds alone would tell milliseconds.
+    scales: { x: { range: (_, first, last) => [Math.min(first, last - SHOWN_SECONDS), last] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] }, way: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
   };
 }
 
@@ -42,11 +45,11 @@ function draw() {
 function table() {
   const body = document.querySelector("#points tbody");
   if (!body) return;
-  const told = (value) => (value === null ? "–" : tenth.format(value));
+  const shown = (value) => (value === null ? "–" : tenth.format(value));
   const rows = [];
   for (let index = data[0].length - 1; index >= 0 && rows.length < ROWS; index -= 1) {
     const row = document.createElement("tr");
-    const texts = [clock.format(new Date(data[0][index] * 1000)), ...[1, 2, 3].map((each) => told(data[each][index]))];
+    const texts = [told(data[0][index]), ...[1, 2, 3].map((each) => shown(data[each][index]))];
     texts.forEach((text, column) => {
       const cell = document.createElement("td");
       cell.textContent = text;
@@ -75,12 +78,11 @@ function see(look) {
 
 async function begin(found) {
   place = found;
+  data.forEach((each) => { each.length = 0; });
   const answer = await fetch(place.dataset.points);
   const points = answer.ok ? await answer.json() : [];
   for (const each of points) add(each.at, each.claims, each.issuances, each.under_way);
   draw();
-  addEventListener("resize", redraw);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 }
 
 // A page that was opened before its drop was seen gets its chart later.
@@ -89,4 +91,8 @@ document.addEventListener("look", ({ detail: look }) => {
   if (found && !place) begin(found);
   else if (plot) see(look);
 });
+// What was missed while nobody saw the page.
+document.addEventListener("visibilitychange", () => { if (!document.hidden && plot) begin(place); });
+addEventListener("resize", () => { if (plot) redraw(); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (plot) redraw(); });
 if (document.getElementById("chart")) begin(document.getElementById("chart"));

@@ -7,9 +7,12 @@ const whole = new Intl.NumberFormat(lang, { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat(lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const status = document.getElementById("live");
 const OLD_MS = 5000;
+const RETRY_MS = 5000;
 let seenAt = Date.now();
 let fetchedAt = Date.now();
 let said = "";
+let fetching = false;
+let source = null;
 
 function say(what) {
   if (what === said) return; // a screen reader reads every change
@@ -31,7 +34,9 @@ function bar(card, drop) {
   const share = (count) => Math.min(100, (100 * (count || 0)) / drop.stock);
   const issued = share(drop.issued);
   svg.querySelector('[data-bar="issued"]').setAttribute("width", issued);
-  svg.querySelector('[data-bar="way"]').setAttribute("x", issued);
+  svg.querySelector('[data-bar="review"]').setAttribute("x", issued);
+  svg.querySelector('[data-bar="review"]').setAttribute("width", share(drop.under_review));
+  svg.querySelector('[data-bar="way"]').setAttribute("x", share(drop.issued + drop.under_review));
   svg.querySelector('[data-bar="way"]').setAttribute("width", share(drop.under_way));
   const label = svg.dataset.label.replace("%1", whole.format(drop.issued));
   svg.setAttribute("aria-label", label.replace("%2", whole.format(drop.stock)));
@@ -65,12 +70,24 @@ function showVitals(look) {
   write(document, "outbox_seconds", look.report.outbox.oldest_seconds, tenth);
 }
 
+// One at a time: while an engine is silent, pages must not queue up behind each other.
 async function fetchAnew() {
-  if (Date.now() - fetchedAt < 1000) return;
-  fetchedAt = Date.now();
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!answer.ok || answer.redirected) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (fetching || Date.now() < fetchedAt + 1000) return;
+  fetching = true;
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    fetchedAt = Date.now();
+    if (answer.ok && !answer.redirected) replace(await answer.text());
+    else fetchedAt += RETRY_MS;
+  } catch {
+    fetchedAt = Date.now() + RETRY_MS; // the live line says that the connection is lost
+  } finally {
+    fetching = false;
+  }
+}
+
+function replace(text) {
+  const page = new DOMParser().parseFromString(text, "text/html");
   const part = page.querySelector("[data-drops]");
   const old = document.querySelector("[data-drops]");
   if (!part || !old) return;
@@ -99,11 +116,18 @@ async function fetchAnew() {
   localise(part);
 }
 
+// As parts.html writes it.
+function needsKey(look) {
+  return look.needs.map((each) => `${each.kind}:${each.campaign_id || ""}:${each.count || ""} `).join("");
+}
+
 function isSame(look) {
   const cards = [...document.querySelectorAll("[data-campaign]")];
   const drops = new Map((look.report?.campaigns || []).map((each) => [String(each.campaign_id), each]));
+  const root = document.querySelector("[data-drops]");
   const list = document.querySelector("ul.cards:not(.small)");
-  if (list && cards.length !== drops.size) return false;
+  if (list && Number(root.dataset.count) !== drops.size) return false;
+  if (root?.dataset.needs !== undefined && root.dataset.needs !== needsKey(look)) return false;
   return cards.every((card) => {
     const drop = drops.get(card.dataset.campaign);
     return drop && card.dataset.told === `${drop.version} ${drop.state} ${drop.gate.state}`;
@@ -129,19 +153,28 @@ function show(look) {
   document.dispatchEvent(new CustomEvent("look", { detail: look }));
 }
 
+// A browser has six connections for one console: a page that nobody sees must not keep one.
 function listen() {
-  const source = new EventSource("/live");
+  if (document.hidden || (source && source.readyState !== EventSource.CLOSED)) return;
+  source = new EventSource("/live");
   source.addEventListener("look", (event) => show(JSON.parse(event.data)));
   source.addEventListener("error", () => {
     // The browser tries again by itself, unless it was refused.
     say(source.readyState === EventSource.CLOSED ? "full" : "lost");
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, 10000);
   });
-  addEventListener("pagehide", () => source.close());
 }
 
 listen();
+addEventListener("pagehide", () => source?.close());
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) source?.close();
+  else {
+    seenAt = Date.now();
+    listen();
+  }
+});
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 setInterval(() => {
-  if (said === "on" && Date.now() - seenAt > OLD_MS) say("old");
+  if (!document.hidden && said === "on" && Date.now() - seenAt > OLD_MS) say("old");
 }, 1000);

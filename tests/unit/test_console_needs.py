@@ -1,0 +1,79 @@
+"""What the pages say first: what needs somebody, the worst first."""
+
+import pytest
+from console_stage import TOLD, Stage, changed, report
+
+from firstcome.console.needs import Kind, needs_of
+from firstcome.console.overview import GateState
+from firstcome.console.pages.words import LANGUAGES, words_of
+from firstcome.console.told import Told, ToldProcess
+
+pytestmark = pytest.mark.unit
+
+CALM = changed(report(), letters_waiting=0)
+
+
+def kinds(*look: object) -> list[Kind]:
+    return [each.kind for each in needs_of(*look)]  # type: ignore[arg-type]
+
+
+def test_drop_that_goes_well_needs_nobody() -> None:
+    processes = [ToldProcess("api-1", "api", "ready", 0, True), ToldProcess("x", "relay")]
+    assert kinds(CALM, Told(processes)) == []
+
+
+def test_worst_need_comes_first() -> None:
+    assert kinds(report(), TOLD) == [Kind.STOPPED, Kind.DRIFT, Kind.LETTERS]
+    [stopped, drift, letters] = needs_of(report(), TOLD)
+    assert (stopped.is_bad, drift.campaign_id, letters.count) == (True, 1, 1)
+
+
+def test_engines_that_are_away_are_told_once() -> None:
+    assert kinds(None, Told()) == [Kind.DATABASE]
+    blind = changed(report(GateState.UNREACHABLE), letters_waiting=0, lag_records=None)
+    assert kinds(blind, Told()) == [Kind.REDIS, Kind.KAFKA]
+
+
+@pytest.mark.parametrize("gate", [GateState.SHUT, GateState.STALE, GateState.ABSENT])
+def test_gate_that_is_not_open_is_named_unless_it_is_new(gate: GateState) -> None:
+    first = changed(report(gate), letters_waiting=0)
+    [need] = needs_of(first, Told())
+    assert (need.kind, need.names, need.is_bad) == (Kind.GATE, "Spring", False)
+    new = [changed(each, epoch=0) for each in first.campaigns]
+    assert kinds(changed(first, campaigns=new), Told()) == []
+
+
+def test_more_coupons_than_stock_is_the_worst_of_all() -> None:
+    [drop] = CALM.campaigns
+    broken = changed(CALM, campaigns=[changed(drop, issued=1000)], lag_seconds=30.0)
+    assert kinds(broken, TOLD) == [Kind.LAW, Kind.STOPPED, Kind.DRIFT, Kind.LAG]
+
+
+def test_processes_that_do_not_work_are_named() -> None:
+    processes = [
+        ToldProcess("api-1", "api", "ready", 0, False),
+        ToldProcess("relay-1", "relay", "failed", 4, None),
+        ToldProcess("recorder-2", "recorder", "stopping", 0, None),
+    ]
+    [need] = needs_of(CALM, Told(processes))
+    assert (need.kind, need.count, need.names) == (Kind.PROCESS, 2, "api-1, relay-1")
+
+
+def test_every_need_has_its_sentences() -> None:
+    for language in LANGUAGES:
+        words = words_of(language)
+        for kind in Kind:
+            assert words.get(f"needs.{kind}"), kind
+            assert words.get(f"needs_means.{kind}"), kind
+
+
+def test_first_page_says_what_needs_somebody_or_that_nothing_does(stage: Stage) -> None:
+    stage.sign_in("viewer")
+    stage.live.look(report())
+    text = stage.get("/drops").text
+    assert 'href="/dead-letters">Dead letters that wait: 1<' in text
+    assert 'data-needs="stopped::1 drift:1:2 letters::1 "' in text
+    stage.live.__init__(Told, 2)  # type: ignore[misc]
+    stage.live.look(CALM)
+    assert "All is well" in stage.get("/drops").text
+    assert "All is well" in stage.get("/health").text
