@@ -8,7 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
-# Several workers, each with engines of its own (tests/workers.py); WORKERS=0 runs without.
+# Several workers, each with engines of its own (tests/workers.py); WORKERS= takes another number, 0
+# is none. Whole stacks under load want a machine to themselves, unless it has cores to spare.
 parallel = -n $(or $(WORKERS),$(1)) --no-loadscope-reorder
 
 help: ## print these targets
@@ -49,19 +50,19 @@ imports: $(READY) ## who may import whom
 	@$(BIN)/lint-imports > .lint-imports.log 2>&1 || { cat .lint-imports.log; exit 1; }
 
 unit: $(READY) ## no engine, under 5 s
-	@$(PYTEST) -q tests/unit
+	@$(PYTEST) -q $(call parallel,2) tests/unit
 
 upkeep: $(READY) ## the repository checks itself
 	@$(PYTEST) -q tests/upkeep
 
-integration: $(READY) ## one real engine at a time
+integration: $(READY) ## one real engine at a time; WORKERS=4
 	@$(PYTEST) -q $(call parallel,4) tests/integration
 
 acceptance: $(READY) ## every process, over HTTP and the command line
-	@$(PYTEST) -q $(call parallel,3) tests/acceptance
+	@$(PYTEST) -q $(call parallel,0) tests/acceptance
 
 faults-quick: $(READY) ## one fault a test, each judged; SEED= repeats a run
-	@FIRSTCOME_SEED=$(SEED) $(PYTEST) -q $(call parallel,2) tests/faults
+	@FIRSTCOME_SEED=$(SEED) $(PYTEST) -q $(call parallel,0) tests/faults
 
 faults-sweep: $(READY) ## each failpoint with each action, 35 s pauses; SEEDS=3 POINTS=a,b; 35 minutes a seed
 	@$(BIN)/python bench/failpoints.py --seeds $(or $(SEEDS),3) --points "$(POINTS)"
@@ -73,7 +74,7 @@ faults-selftest: $(READY) ## plant bugs into stacks; the fault harness must catc
 	@$(BIN)/python -m tests.faults.plants.selftest $(if $(SEED),--seed $(SEED)) --report docs/reports/selftest.md
 
 test-system: $(READY) ## disks, fsync, clocks, stores, alerts, browser: needs root and Debian packages (CONTRIBUTING.md); 12 minutes
-	@FIRSTCOME_SEED=$(SEED) $(PYTEST) -q $(call parallel,2) tests/system
+	@FIRSTCOME_SEED=$(SEED) $(PYTEST) -q $(call parallel,0) tests/system
 	@$(PYTEST) -q tests/browser
 
 screenshots: $(READY) ## the console's pages as pictures, into docs/reports/console; needs chromium
