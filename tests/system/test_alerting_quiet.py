@@ -1,21 +1,27 @@
 """From a quiet trouble to an alert and back: nothing has died, or nobody has noticed yet.
 
 Many troubles at once, for most of the time is spent waiting: for how long each must last, and for
-what Alertmanager gathers. As in test_alerting.py all programs but Slack are real. The
-sweeper's patience is cut.
+what Alertmanager gathers. As in test_alerting.py all programs but Slack are real. The sweeper's and
+the laws' patience are cut, so that drift shows sooner.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
-from alerting import held_down, now, over, told, watched_by
+from alerting import fired, follow_runbooks, held_down, now, over, told, watched_by
 from engines import ask_redis
 from slack import Slack
 from troubles import (
+    blinking,
+    held_relays,
+    held_row,
     little_memory,
     long_transaction,
     lost_slot,
     refusing_database,
+    session,
+    visitors,
 )
 
 from firstcome.bench.stack import RunningStack
@@ -26,15 +32,21 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 STANDING = {"SweeperGone", "RelayGone", "GateClosed", "RecorderStopped", "SlotLost"}
 STANDING |= {"DeadLettersOpen", "TransactionLong", "RedisMemoryHigh"}
+CREEPING = {"DriftLost", "DriftLeaked", "DriftUnannounced", "ClaimsStuck", "OutboxOld"}
+SLOW = {"ClaimsSlow", "CommitsSlow", "LoopPauses"}
+IMPATIENT = {
+    "FIRSTCOME_SWEEPER__RECONCILE_SECONDS": "3",
+    "FIRSTCOME_LAWS__GRACE_SECONDS": "20",
+}
 
 
 @pytest.fixture(scope="module")
 def watched(
     slack: Slack, scaled: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningStack]:
-    """A stack whose sweeper is soon there."""
+    """A stack that is soon sure of a drift."""
     state = tmp_path_factory.mktemp("quiet") / "stack"
-    with watched_by(slack, state, **scaled) as running:
+    with watched_by(slack, state, **scaled, **IMPATIENT) as running:
         yield running
 
 
@@ -60,5 +72,45 @@ def test_what_stands_is_told_until_its_runbook_is_followed(
     assert watched.standing(crowded, "refused-0").json["status"] == "ISSUED"
 
 
+def test_what_creeps_and_what_is_slow_is_seen(watched: RunningStack, slack: Slack) -> None:
+    drifting, slow = watched.create(10), watched.create(100_000)
+    faults, began = Processes(watched), now()
+    with ExitStack() as troubles:
+        troubles.enter_context(held_relays(watched))
+        plant_drift(watched, drifting)
+        for trouble in (
+            visitors(watched, slow),
+            held_row(watched, slow, 1.6),
+            blinking(faults, "kafka-1", 0.9, 0.4),
+            blinking(faults, "api-1", 0.35, 0.5),
+        ):
+            troubles.enter_context(trouble)
+        fired(watched, CREEPING | SLOW)
+        slack.heard("Critical: DriftLost", since=began, seconds=60)
+        follow_runbooks(watched, CREEPING | SLOW)
+    mend_drift(watched, drifting)
+
+
 def test_end_of_all_of_it_is_told(watched: RunningStack, slack: Slack) -> None:
     over(watched, slack, STANDING, 0.0)
+
+
+def plant_drift(stack: RunningStack, campaign_id: int) -> None:
+    """Lose a place, make up a unit, and keep a coupon from ever being told."""
+    assert stack.claim(campaign_id, "ann").status == 202
+    assert stack.standing(campaign_id, "ann").json["status"] == "ISSUED"
+    ask_redis(stack, "HINCRBY", f"fc:{{{campaign_id}}}:gate", "position_last", "1")
+    with session(stack) as connection:
+        change = "UPDATE campaigns SET stock = stock - 1 WHERE campaign_id = %s"
+        connection.execute(change, [campaign_id])
+        gone = connection.execute("DELETE FROM outbox WHERE campaign_id = %s", [campaign_id])
+        assert gone.rowcount == 1
+
+
+def mend_drift(stack: RunningStack, campaign_id: int) -> None:
+    """Do what the runbooks say."""
+    with session(stack) as connection:
+        change = "UPDATE campaigns SET stock = stock + 1 WHERE campaign_id = %s"
+        connection.execute(change, [campaign_id])
+    stack.run("rebuild", str(campaign_id))
+    stack.run("events", "replay", str(campaign_id), "--missing")

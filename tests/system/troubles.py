@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from firstcome import postgres
 from firstcome.bench.stack import RunningStack
 from firstcome.drill.eventually import eventually
 from firstcome.drill.processes import Processes
+from firstcome.relay.outbox import RELAY_LOCK
 from firstcome.settings import PostgresSettings
 
 CROWD = 120  # more than the 20 bad claims that stop a recorder
@@ -89,6 +91,38 @@ def lost_slot(stack: RunningStack) -> Iterator[None]:
             connection.execute("ALTER SYSTEM RESET idle_replication_slot_timeout")
             connection.execute("SELECT pg_reload_conf()")
             connection.execute("SELECT pg_drop_replication_slot(%s)", [FORGOTTEN])
+
+
+@contextmanager
+def held_relays(stack: RunningStack) -> Iterator[None]:
+    """Keep the lock under which a relay works: it lives, and waits for its turn."""
+    with session(stack) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [RELAY_LOCK])
+        yield
+
+
+@contextmanager
+def held_row(stack: RunningStack, campaign_id: int, seconds: float) -> Iterator[None]:
+    """Lock a campaign's row again and again for so long: whoever records waits."""
+
+    def hold() -> None:
+        with session(stack) as connection:
+            connection.execute("BEGIN")
+            connection.execute(
+                "SELECT FROM campaigns WHERE campaign_id = %s FOR UPDATE", [campaign_id]
+            )
+            time.sleep(seconds)
+            connection.execute("ROLLBACK")
+
+    with again_and_again(hold, pause=0.2):
+        yield
+
+
+@contextmanager
+def blinking(faults: Processes, name: str, seconds: float, pause: float) -> Iterator[None]:
+    """Let a process stand still for so long, again and again."""
+    with again_and_again(lambda: faults.freeze(name, seconds), pause):
+        yield
 
 
 @contextmanager
