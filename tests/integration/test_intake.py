@@ -150,7 +150,12 @@ async def test_acknowledgement_after_the_deadline_is_no_promise(
     if not expires:  # the acknowledgement is quicker than the look at the clock
         monkeypatch.setattr(intake, "EXPIRE_SECONDS", 60.0)
     late = own.of_one_test(
-        intake={"answer_deadline_seconds": 0.2, "away_after_seconds": 9.0},
+        # A heartbeat that waits already would take the claim along, in time.
+        intake={
+            "answer_deadline_seconds": 0.2,
+            "away_after_seconds": 9.0,
+            "heartbeat_seconds": 60.0,
+        },
         kafka={"linger_ms": 2500.0 if expires else 500.0},
     )
     async with intake_stage(late) as stage:
