@@ -39,7 +39,10 @@ def faults(  # noqa: PLR0913 - one argument an option
         list[str] | None, typer.Option(help="A kind, such as `freeze`; may be repeated.")
     ] = None,
     logs: Annotated[
-        Path | None, typer.Option(help="Folder that gets the stack's logs if a law was broken.")
+        Path | None,
+        typer.Option(
+            help="Folder that gets the stack's logs if a law was broken; else a temporary one."
+        ),
     ] = None,
     ledger: Annotated[
         Path | None, typer.Option(help="Folder of faults.jsonl and faults.md, to add this run to.")

@@ -38,6 +38,8 @@ from firstcome.settings import RelayMode
 QUIET_SECONDS = 20.0
 FINAL_SECONDS = 150.0  # after the last fault, until everybody knows
 SHOWN_MAX = 20
+# Whatever broke a law may not come again by the same seed: its traces must not be lost.
+LOGS = Path(tempfile.gettempdir()) / "firstcome-drill-logs"
 SMALL_SECONDS = 100.0  # of visitors: a campaign for fewer is sold out at the end
 # There are 48 kinds of fault for links: together as many as of all processes.
 LINK_WEIGHT = 0.45
@@ -88,7 +90,10 @@ class Leg:
         kinds: Collection[str] = (),
         logs: Path | None = None,
     ) -> None:
-        """`kinds`: the only kinds of fault; none: all. `logs`: who gets them after a violation."""
+        """`kinds`: the only kinds of fault; none: all.
+
+        `logs`: the folder that gets them after a violation; none: LOGS.
+        """
         self._engine = engine
         self._relay = relay
         self._kinds = kinds
@@ -112,9 +117,10 @@ class Leg:
             outcome = self._break(Scene(stack, links, folder / "failpoints"), seconds)
             for violation in outcome.violations:
                 self._say(f"violation: {violation}")
-            if outcome.violations and self._logs is not None:
-                kept = self._logs / f"seed-{self._seed}"
+            if outcome.violations:
+                kept = (self._logs or LOGS) / f"seed-{self._seed}"
                 shutil.copytree(stack.state / "logs", kept, dirs_exist_ok=True)
+                self._say(f"what its processes said is kept in {kept}")
             return outcome
 
     def _break(self, scene: Scene, seconds: float) -> Outcome:
