@@ -121,14 +121,13 @@ async def test_appender_counts_the_broker_as_away_after_a_failed_delivery(own: O
 
 @on_uvloop
 async def test_broker_is_not_back_by_what_was_appended_before_it_went(own: OwnEngines) -> None:
-    slow = own.of_one_test(kafka={"linger_ms": 300.0})
+    slow = own.of_one_test(kafka={"linger_ms": 300.0}, intake={"heartbeat_seconds": 60.0})
     async with intake_stage(slow) as stage:
         await eventually("no report owed", lambda: not stage.appender._owed)
         number = stage.open_campaign()
         stage.claim(number, "ann")
         await eventually("a record on its way", lambda: bool(stage.appender._owed))
         assert stage.position_last(number) == 1
-        stage.appender._intake = slow.intake.model_copy(update={"heartbeat_seconds": 60.0})
         stage.appender._go_away("planted")
         assert await stage.answer("ann") == Answer(Outcome.UNKNOWN)
         await eventually("the acknowledgement", lambda: not stage.appender._owed)
