@@ -74,8 +74,7 @@ faults-selftest: $(READY) ## plant bugs into stacks; the fault harness must catc
 	@$(BIN)/python -m tests.faults.plants.selftest $(if $(SEED),--seed $(SEED)) --report docs/reports/selftest.md
 
 test-system: $(READY) ## disks, fsync, clocks, stores, alerts, browser: needs root and Debian packages (CONTRIBUTING.md); 12 minutes
-	@FIRSTCOME_SEED=$(SEED) $(PYTEST) -q $(call parallel,0) tests/system
-	@$(PYTEST) -q tests/browser
+	@FIRSTCOME_SEED=$(SEED) $(PYTEST) -q $(call parallel,3) tests/system tests/browser
 
 screenshots: $(READY) ## the console's pages as pictures, into docs/reports/console; needs chromium
 	@FIRSTCOME_SCREENSHOTS=docs/reports/console $(PYTEST) -q tests/browser
