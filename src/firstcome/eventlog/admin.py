@@ -6,9 +6,9 @@ and the next one to be recorded.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
@@ -63,7 +63,10 @@ class LogAdmin:
         return Consumer(self._options | group, logger=logging.getLogger("librdkafka"))
 
     def create_topics(self) -> list[str]:
-        """Create the topics that do not exist yet and return their names. Idempotent."""
+        """Create the topics that do not exist yet and return their names. Idempotent.
+
+        When it returns the brokers know them: a broker hears of a new topic after its creation.
+        """
         wanted = [
             NewTopic(
                 name,
@@ -83,6 +86,7 @@ class LogAdmin:
             except (KafkaException, TimeoutError) as error:
                 if code_of(error) != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise self._unavailable(f"topic {name} was not created", error) from error
+        self._patiently("the new topics are not known", partial(self._require, created))
         return created
 
     def check_topics(self) -> list[str]:
@@ -132,7 +136,12 @@ class LogAdmin:
                 return {partition.partition: 0 for partition in wanted}
             raise
 
-    def _patiently(self, meaning: str, ask: Callable[[], Offsets]) -> Offsets:
+    def _require(self, names: Iterable[str]) -> None:
+        found = self._metadata()
+        if any(name not in found for name in names):
+            raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+
+    def _patiently(self, meaning: str, ask: Callable[[], T]) -> T:
         try:
             return patiently(ask, self._timeout)
         except KafkaException as error:
