@@ -22,8 +22,9 @@ from firstcome.coupons import CouponCodes
 from firstcome.errors import DatabaseUnavailable, InvalidSettings, LogUnavailable
 from firstcome.eventlog import topics
 from firstcome.eventlog.admin import LogAdmin
-from firstcome.eventlog.consumer import Consumer, confirmers
+from firstcome.eventlog.consumer import Consumer
 from firstcome.eventlog.emitter import Emitter
+from firstcome.eventlog.groups import confirmers
 from firstcome.eventlog.kafka import Appender
 from firstcome.eventlog.publisher import Publisher
 from firstcome.gate.connection import GateConnection

@@ -8,14 +8,14 @@ import ctypes
 from pathlib import Path
 
 import confluent_kafka
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import Consumer, KafkaError, Producer
 
 
-def break_for_good(producer: Producer) -> None:
+def break_for_good(client: Producer | Consumer) -> None:
     """Let it have a fatal error. Returns at once; the client tells of it when it is next used."""
     folder = Path(confluent_kafka.__file__).parent.with_name("confluent_kafka.libs")
     [library] = folder.glob("librdkafka-*.so*")
     # The handle is the first field after Python's own part of the object.
-    handle = ctypes.c_void_p.from_address(id(producer) + object.__basicsize__)
+    handle = ctypes.c_void_p.from_address(id(client) + object.__basicsize__)
     code = KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER
     assert ctypes.CDLL(str(library)).rd_kafka_test_fatal_error(handle, code, b"planted") == 0

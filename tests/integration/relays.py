@@ -7,8 +7,9 @@ from functools import partial
 from threading import Event, Thread
 
 from firstcome import postgres
-from firstcome.eventlog.consumer import Consumer, confirmers
+from firstcome.eventlog.consumer import Consumer
 from firstcome.eventlog.emitter import Emitter
+from firstcome.eventlog.groups import confirmers
 from firstcome.postgres.replication import SILENCE_SECONDS
 from firstcome.relay.confirming import Confirmer
 from firstcome.relay.outbox import Outbox, Range

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from firstcome.cli import events, relay
 from firstcome.errors import Refused
 from firstcome.eventlog import topics
-from firstcome.eventlog.patience import patiently
+from firstcome.eventlog.client_errors import patiently
 from firstcome.relay.history import EventHistory
 from firstcome.relay.outbox import Range
 from firstcome.settings import KafkaSettings, Settings

@@ -12,8 +12,8 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from firstcome.errors import BadRecord
 from firstcome.eventlog import topics
 from firstcome.eventlog.admin import LogAdmin
+from firstcome.eventlog.client_errors import patiently
 from firstcome.eventlog.consumer import Origin
-from firstcome.eventlog.patience import patiently
 from firstcome.eventlog.publisher import Publisher
 from firstcome.issuance.publication import (
     EVENT_TYPE,

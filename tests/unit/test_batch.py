@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firstcome.errors import BadRecord
-from firstcome.eventlog.consumer import Origin, consumer_options
+from firstcome.eventlog.consumer import Origin
 from firstcome.eventlog.events import IssuanceRequested, decode, encode
+from firstcome.eventlog.groups import consumer_options
 from firstcome.issuance.batch import Batch, claims_in, halves, possible, slices
 from firstcome.issuance.settled import Settled
 from firstcome.model import CampaignId

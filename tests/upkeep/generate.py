@@ -21,7 +21,7 @@ from pydantic_core import PydanticUndefined
 
 from firstcome import failpoints
 from firstcome.cli import command
-from firstcome.eventlog import consumer, kafka
+from firstcome.eventlog import groups, kafka
 from firstcome.gate import keys
 from firstcome.local import connect
 from firstcome.metrics import catalogue
@@ -172,7 +172,7 @@ def _bounds(field: FieldInfo) -> str:
 def _profile_rows() -> Iterator[tuple[str, ...]]:
     for client, options_of in (
         ("api", kafka.producer_options),
-        ("recorder", consumer.consumer_options),
+        ("recorder", groups.consumer_options),
     ):
         ours, source = options_of(KafkaSettings()), options_of(KafkaSettings(profile="source"))
         for name, value in source.items():

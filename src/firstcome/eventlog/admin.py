@@ -22,7 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from firstcome.errors import LogUnavailable
 from firstcome.eventlog import topics
-from firstcome.eventlog.patience import code_of, patiently
+from firstcome.eventlog.client_errors import code_of, patiently
 from firstcome.settings import KafkaSettings
 
 Offsets = dict[int, int]  # partition -> offset

@@ -7,10 +7,15 @@ Offsets are committed only for what the caller has called done, never for what w
 merely polled. Between a poll and `done` the caller holds the records; partitions
 that leave the group meanwhile are reported, their records belong to another member.
 It does not promise that a record is polled once: at least once.
+
+A member whom the brokers refuse for good, such as one of a group that they have lost, would be
+silent from then on. A new one takes its place.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 import confluent_kafka
@@ -18,7 +23,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from firstcome import failpoints
 from firstcome.errors import LogUnavailable
-from firstcome.eventlog import topics
+from firstcome.eventlog.client_errors import is_fatal
+from firstcome.eventlog.groups import Group, consumer_options, recorders
 from firstcome.eventlog.issued import Headers
 from firstcome.logs import get_logger
 from firstcome.metrics import catalogue
@@ -26,8 +32,9 @@ from firstcome.settings import KafkaSettings
 
 log = get_logger()
 
-# How long a close may wait for the group's coordinator to take the last offsets.
-CLOSE_TIMEOUT_MS = 5000
+# A member who is refused for good is followed by so many, each after a longer pause.
+RENEWALS_MAX = 5
+RENEWAL_PAUSE_SECONDS = 0.5
 
 
 class Origin(NamedTuple):
@@ -49,64 +56,6 @@ class Polled(NamedTuple):
 Partition = tuple[str, int]
 
 
-class Group(NamedTuple):
-    """Who reads a topic together."""
-
-    group_id: str
-    topic: str
-    client_id: str
-
-
-def recorders(settings: KafkaSettings) -> Group:
-    """Return the group that records admitted batches."""
-    return Group(settings.group_id, topics.issuance_requested(settings), "firstcome-recorder")
-
-
-def confirmers(settings: KafkaSettings, group_id: str) -> Group:
-    """Return the group that reads events for other systems back."""
-    return Group(group_id, topics.coupon_issued(settings), "firstcome-relay")
-
-
-def consumer_options(settings: KafkaSettings) -> dict[str, str | int | bool]:
-    """Return librdkafka's options, each spelled out where its default is not what we rely on."""
-    options: dict[str, str | int | bool] = {
-        "bootstrap.servers": settings.bootstrap_servers,
-        "group.id": settings.group_id,
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "auto.offset.reset": "earliest",
-        "isolation.level": "read_committed",
-        # A recorder that holds a batch keeps polling, so only a stuck one is silent so long.
-        "max.poll.interval.ms": 60_000,
-        "fetch.min.bytes": 1,
-        "fetch.wait.max.ms": 50,
-        # When the queue was full, fetch again at once instead of after a second.
-        "fetch.queue.backoff.ms": 10,
-        "queued.max.messages.kbytes": 16_384,
-        "socket.keepalive.enable": True,
-        "socket.timeout.ms": 10_000,
-        "reconnect.backoff.ms": 50,
-        "reconnect.backoff.max.ms": 1000,
-        "log_level": 3,
-    }
-    if settings.profile == "source":
-        options |= {"max.poll.interval.ms": 300_000}
-        return options | _classic(session_ms=30_000, heartbeat_ms=3000)
-    if settings.group_protocol == "classic":
-        return options | _classic(session_ms=10_000, heartbeat_ms=3000)
-    # The broker keeps this protocol's times; the client's settings for them must be absent.
-    return options | {"group.protocol": "consumer"}
-
-
-def _classic(*, session_ms: int, heartbeat_ms: int) -> dict[str, str | int | bool]:
-    return {
-        "group.protocol": "classic",
-        "partition.assignment.strategy": "cooperative-sticky",
-        "session.timeout.ms": session_ms,
-        "heartbeat.interval.ms": heartbeat_ms,
-    }
-
-
 class Consumer:
     """One member of the group. For one thread; create it in the process that uses it."""
 
@@ -120,25 +69,14 @@ class Consumer:
 
         `group`: the recorders', if none is given.
         """
-        group = group or recorders(settings)
-        own = {"group.id": group.group_id, "client.id": group.client_id}
+        self._settings = settings
+        self._group = group or recorders(settings)
         self._on_dropped = on_dropped
         self._assigned: set[Partition] = set()
         self._is_paused = False
         self._next: dict[Partition, int] = {}  # done, not yet known to be committed
-        self._commits_failed = 0
-        self._consumer = confluent_kafka.Consumer(
-            consumer_options(settings)
-            | own
-            | {"error_cb": _report_error, "on_commit": self._committed},
-            logger=logging.getLogger("librdkafka"),
-        )
-        self._consumer.subscribe(
-            [group.topic],
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_lost,
-        )
+        self._renewals = 0  # since partitions were assigned last
+        self._consumer = self._joining()
 
     @property
     def assigned(self) -> frozenset[Partition]:
@@ -149,19 +87,23 @@ class Consumer:
         """Return what has arrived when `records_max` are there or the time is up.
 
         While paused nothing arrives, but the place in the group is kept. Raises
-        LogUnavailable when this member can never poll again: make a new one.
+        LogUnavailable when the brokers refuse every member that we send.
         """
         try:
             messages = self._consumer.consume(records_max, timeout_seconds)
         except (KafkaException, RuntimeError) as error:
-            raise LogUnavailable(f"the log cannot be polled: {error}", certain=True) from error
+            if not is_fatal(error):
+                raise LogUnavailable(f"the log cannot be polled: {error}", certain=True) from error
+            self._renew(str(error))
+            return []
         polled: list[Polled] = []
         for message in messages:
             refusal = message.error()
             if refusal is None:
                 polled.append(_polled(message))
-            elif refusal.fatal():
-                raise LogUnavailable(f"the log cannot be polled: {refusal}", certain=True)
+            elif is_fatal(refusal):
+                self._renew(refusal.str())
+                return []  # what came before it belongs to the next owner, who may be ourselves
             else:
                 log.warning("poll_refused", code=refusal.name(), reason=refusal.str())
         return polled
@@ -194,6 +136,44 @@ class Consumer:
         """Commit what is done and leave the group at once."""
         self.commit(wait=True)
         self._consumer.close()
+
+    def _joining(self) -> confluent_kafka.Consumer:
+        """Return a new member of the group."""
+        consumer = confluent_kafka.Consumer(
+            consumer_options(self._settings)
+            | {
+                "group.id": self._group.group_id,
+                "client.id": self._group.client_id,
+                "error_cb": _report_error,
+                "on_commit": self._committed,
+            },
+            logger=logging.getLogger("librdkafka"),
+        )
+        consumer.subscribe(
+            [self._group.topic],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+        return consumer
+
+    def _renew(self, reason: str) -> None:
+        """Let a new member take the place of one that is finished for good.
+
+        Raises LogUnavailable when a few have been refused one after the other.
+        """
+        with suppress(KafkaException, RuntimeError):
+            self._consumer.close()
+        lost, self._assigned = self._assigned, set()
+        self._next.clear()
+        self._on_dropped(lost)
+        if self._renewals == RENEWALS_MAX:
+            raise LogUnavailable(f"the log cannot be polled: {reason}", certain=True)
+        time.sleep(RENEWAL_PAUSE_SECONDS * self._renewals)
+        self._renewals += 1
+        self._consumer = self._joining()
+        catalogue.REBALANCES.add(1)
+        log.error("member_renewed", reason=reason, renewals=self._renewals)
 
     def _commit(self, offsets: dict[Partition, int], *, wait: bool) -> None:
         if not offsets:
@@ -236,6 +216,7 @@ class Consumer:
     def _on_assign(self, consumer: confluent_kafka.Consumer, given: list[TopicPartition]) -> None:
         consumer.incremental_assign(given)
         self._assigned |= _keys(given)
+        self._renewals = 0
         if self._is_paused:
             consumer.pause(given)
         else:

@@ -23,6 +23,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from firstcome import failpoints
 from firstcome.errors import LogUnavailable
 from firstcome.eventlog import topics
+from firstcome.eventlog.client_errors import is_fatal
 from firstcome.logs import get_logger
 from firstcome.metrics import catalogue
 from firstcome.settings import IntakeSettings, KafkaSettings
@@ -250,12 +251,6 @@ class Appender:
         if self.oldest_seconds() <= self._intake.away_after_seconds:
             self.is_away = False
             log.info("broker_back")
-
-
-def is_fatal(error: BaseException) -> bool:
-    """Whether a client of the idempotent kind has given up for good, and needs a successor."""
-    reason = error.args[0] if isinstance(error, KafkaException) and error.args else None
-    return isinstance(reason, KafkaError) and (reason.fatal() or reason.code() == KafkaError._FATAL)
 
 
 def _tell(report: Report, *, delivered: bool) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from firstcome.errors import LogUnavailable
-from firstcome.eventlog.patience import patiently
+from firstcome.eventlog.client_errors import patiently
 from firstcome.settings import KafkaSettings
 
 REPLY_TIMEOUT_SECONDS = 10.0

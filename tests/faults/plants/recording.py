@@ -4,9 +4,9 @@ from tests.faults.plants.planting import Edit, Plant, SqlEdit
 
 API, RECORDER = frozenset({"api"}), frozenset({"recorder"})
 RECORDERS = frozenset({"recorder", "sweeper"})
-COMPENSATION, CONSUMER, RECORDING, TRANSACTION = (
+COMPENSATION, GROUPS, RECORDING, TRANSACTION = (
     "firstcome.issuance.compensation",
-    "firstcome.eventlog.consumer",
+    "firstcome.eventlog.groups",
     "firstcome.issuance.recording",
     "firstcome.issuance.transaction",
 )
@@ -45,7 +45,7 @@ PLANTS = (
         RECORDER,
         (
             Edit(
-                CONSUMER,
+                GROUPS,
                 '"auto.offset.reset": "earliest"',
                 '"auto.offset.reset": planted() or "latest"',
             ),

@@ -1,4 +1,4 @@
-"""Asking brokers again while they agree on a leader or a coordinator."""
+"""What the client's errors mean: brokers will agree and may be asked again, or it is all over."""
 
 import time
 from collections.abc import Callable
@@ -42,3 +42,12 @@ def code_of(error: BaseException | None) -> int | None:
         code: int = error.args[0].code()
         return code
     return None
+
+
+def is_fatal(error: BaseException | KafkaError | None) -> bool:
+    """Whether a client has given up for good and needs a successor.
+
+    A polled error says so by its code alone: its `fatal()` is false, whatever happened.
+    """
+    reason = error.args[0] if isinstance(error, KafkaException) and error.args else error
+    return isinstance(reason, KafkaError) and (reason.fatal() or reason.code() == KafkaError._FATAL)
