@@ -151,6 +151,14 @@ def taken(folder: Path) -> list[Path]:
     return [each for each in _files(folder) if ".taken-" in each.name]
 
 
+def proofs(folder: Path) -> set[tuple[str, int]]:
+    """Return of each proof its name and when its fault was armed (ns since 1970).
+
+    By name alone nobody sees that a process has taken the same fault once more.
+    """
+    return {(each.name, each.stat().st_mtime_ns) for each in taken(folder)}
+
+
 def _files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 

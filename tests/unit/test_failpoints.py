@@ -50,6 +50,17 @@ def test_what_a_kind_of_process_has_taken_is_not_armed_any_more(folder: Path) ->
     assert failpoints.taken(folder)
 
 
+def test_a_fault_that_one_process_takes_twice_has_two_proofs(folder: Path) -> None:
+    proofs = set()
+    for _ in range(2):
+        failpoints.arm(folder, "after_admit", "raise")
+        with pytest.raises(FailpointRaised):
+            failpoints.hit("after_admit", lost=LOST)
+        proofs |= failpoints.proofs(folder)
+    assert len(proofs) == 2
+    assert len(failpoints.taken(folder)) == 1
+
+
 def test_drop_raises_what_a_lost_reply_raises(folder: Path) -> None:
     failpoints.arm(folder, "after_commit", "drop")
     with pytest.raises(ConnectionError, match="lost"):

@@ -98,13 +98,13 @@ class Rebalance:
 
     def inject(self) -> str:
         """Hold a recorder up, and let another one join."""
-        proofs = set(failpoints.taken(self._folder))
+        before = failpoints.proofs(self._folder)
         failpoints.arm(self._folder, self._point, f"pause {HELD_SECONDS:g}", role="recorder")
         joined = self._another.inject()
-        taken = set(failpoints.taken(self._folder)) - proofs
+        taken = failpoints.proofs(self._folder) - before
         if not taken:
             raise Missed(f"no recorder came by {self._point}")
-        return f"{sorted(taken)[0].name}; meanwhile {joined}"
+        return f"{min(taken)[0]}; meanwhile {joined}"
 
     def heal(self) -> str:
         """Let the other one go again."""

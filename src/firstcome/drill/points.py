@@ -58,7 +58,7 @@ class Armed:
 
     def arm(self) -> None:
         """Let the next process that comes by break."""
-        self._before = set(failpoints.taken(self._folder))
+        self._before = failpoints.proofs(self._folder)
         failpoints.arm(self._folder, self._point, self._words, role=self._role)
 
     def inject(self) -> str:
@@ -72,9 +72,9 @@ class Armed:
             taken = eventually(
                 f"a {self._role} comes by {self._point}",
                 lambda: [
-                    path.name
-                    for path in failpoints.taken(self._folder)
-                    if path not in self._before and path.name.startswith(f"{self._point}@")
+                    name
+                    for name, _ in failpoints.proofs(self._folder) - self._before
+                    if name.startswith(f"{self._point}@")
                 ],
                 seconds=self._patience_seconds,
             )
