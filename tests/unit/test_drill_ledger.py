@@ -38,11 +38,12 @@ def test_entry_sums_its_legs_up() -> None:
 
 
 def test_ledger_keeps_every_run_and_writes_the_page_anew(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
+    folder = tmp_path / "new"
+    ledger = Ledger(folder)
     ledger.append(Entry.of(7, 320, [leg(7, [])]))
     ledger.append(Entry.of(9, 320, [leg(9, ["l3: nobody told him"])], engine=Engine.QUEUE))
-    assert len((tmp_path / "faults.jsonl").read_text().splitlines()) == 2
-    page = (tmp_path / "faults.md").read_text()
+    assert len((folder / "faults.jsonl").read_text().splitlines()) == 2
+    page = (folder / "faults.md").read_text()
     assert page.index("seed 9") < page.index("seed 7")
     assert "l3: nobody told him" in page
     assert "| kill | 1 |" in page

@@ -52,6 +52,8 @@ def faults(  # noqa: PLR0913 - one argument an option
     """Let faults loose on a stack under load, one about every ten seconds, and check every law."""
     seed = random.SystemRandom().randrange(SEED_MAX) if seed is None else seed
     _say(f"seed {seed}")
+    # Now, and not after the run: a folder that cannot be made would cost all of it.
+    kept = None if ledger is None else Ledger(ledger)
     legs = math.ceil(minutes / LEG_MINUTES_MAX)
     outcomes: list[Outcome] = []
     for number in range(legs):
@@ -66,8 +68,8 @@ def faults(  # noqa: PLR0913 - one argument an option
         )
         outcomes.append(leg.run(minutes * 60 / legs))
     entry = Entry.of(seed, rate, outcomes, engine=engine, relay=relay)
-    if ledger is not None:
-        Ledger(ledger).append(entry)
+    if kept is not None:
+        kept.append(entry)
     sys.stdout.write((msgspec.json.encode(entry).decode() if as_json else text(entry)) + "\n")
     enough = entry.effective >= (faults or 0)
     if not enough:

@@ -105,9 +105,10 @@ class Entry(msgspec.Struct):
 
 
 class Ledger:
-    """The two files in one folder."""
+    """The two files in one folder, which is made if it is not there."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self._lines = folder / "faults.jsonl"
         self._page = folder / "faults.md"
 
