@@ -44,6 +44,13 @@ def test_config_never_prints_a_secret() -> None:
     assert "k" * 40 not in CliRunner().invoke(app, ["show"]).output
 
 
+def test_config_prints_what_lists_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRSTCOME_CONSOLE__DECISION_FILES", '["decided.json"]')
+    document = json.loads(CliRunner().invoke(app, ["show", "--json"]).output)
+    values = {one["name"]: one["value"] for one in document["settings"]}
+    assert values["console.decision_files"] == ["decided.json"]
+
+
 def test_doctor_says_what_it_means_and_what_to_do() -> None:
     wrong = failure("disk", "0.1 GiB", "an engine stops", "make room")
     assert line(wrong).splitlines() == [

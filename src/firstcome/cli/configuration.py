@@ -76,7 +76,9 @@ def shown(settings: Settings) -> list[Shown]:
 def _printable(value: object) -> Any:
     if isinstance(value, SecretStr):
         return "(set)"
-    return value if isinstance(value, str | int | float | list | None) else str(value)
+    if isinstance(value, list):
+        return [_printable(each) for each in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 def _file() -> dict[str, dict[str, Any]]:
