@@ -27,6 +27,17 @@ def test_log_admin_creates_topics_once_and_finds_nothing_wrong(settings: Setting
     assert [fault for fault in faults if "min.insync.replicas=1, it should be 2" in fault]
 
 
+def test_log_admin_has_created_topics_when_the_brokers_know_them(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The controller says that a topic is there before a broker has heard of it."""
+    admin, ignorant = LogAdmin(settings.kafka), [True, True, False]
+    known = admin._metadata
+    monkeypatch.setattr(admin, "_metadata", lambda: {} if ignorant.pop(0) else known())
+    assert sorted(admin.create_topics()) == sorted(topics.retention_ms(settings.kafka))
+    assert not ignorant
+
+
 def test_log_admin_knows_the_ends_and_how_far_the_recorders_are(settings: Settings) -> None:
     admin = LogAdmin(settings.kafka)
     admin.create_topics()
