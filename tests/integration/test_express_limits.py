@@ -56,6 +56,16 @@ def test_too_large_a_head_is_refused(patient: Stage, head: bytes, size: int) -> 
         assert (seen.status, seen.header("connection")) == (431, "close")
 
 
+@pytest.mark.parametrize("route", ["/v1/campaigns", "/v1/campaigns/1/issuances/me"])
+def test_too_large_a_head_is_refused_when_each_of_two_pieces_is_small(
+    patient: Stage, route: str
+) -> None:
+    head = request("GET", route, "cookie: " + "c" * 20_000)
+    with patient.wire() as wire:
+        wire.send(head[:12_000], head[12_000:], pause_seconds=0.05)
+        assert wire.answer().status == 431
+
+
 @pytest.mark.parametrize("path", ["/v1/campaigns/1/issuances", "/v1/campaigns"])
 @pytest.mark.parametrize("kind", ["length", "chunked", "framing", "trailers"])
 def test_too_large_a_body_is_refused_while_it_comes(patient: Stage, path: str, kind: str) -> None:

@@ -123,7 +123,7 @@ class ExpressProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Decide who answers this request."""
-        if self._large or self._late_bytes:
+        if self._large or not self._began:
             self._check_head()
         wanted = self._wanted = wanted_of(self.headers)
         length = wanted.get(b"content-length")
