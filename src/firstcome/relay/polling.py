@@ -17,6 +17,7 @@ from firstcome.logs import get_logger
 from firstcome.metrics import catalogue
 from firstcome.relay.look import Look
 from firstcome.relay.outbox import CHANNEL
+from firstcome.relay.pace import Pace
 from firstcome.relay.pause import Pause
 from firstcome.settings import RelaySettings
 
@@ -41,6 +42,7 @@ class PollingRelay:
         self._listener: postgres.Listener | None = None
         self._all = True  # the last look left nothing for the next one
         self._pause = Pause(settings.retry_pause_seconds_max)
+        self._pace = Pace(settings.interval_seconds, settings.interval_seconds_max)
 
     def run(self, stop: Event, ready: Callable[[], None] = lambda: None) -> None:
         """Work until `stop` is set; engines that are away are logged and tried again.
@@ -48,11 +50,13 @@ class PollingRelay:
         Calls `ready` when it has first looked and published what there was.
         """
         said = called = False
+        began = time.monotonic()
         try:
             while not stop.is_set():
-                began = time.monotonic()
+                before, began = began, time.monotonic()
                 try:
                     published = self.run_once()
+                    self._pace.found(published, began - before)
                     if not said:
                         said = True
                         ready()
@@ -92,7 +96,7 @@ class PollingRelay:
             self._listener = self._listen(CHANNEL)
             return True
         called = self._listener.wait(0.0 if is_busy else self._settings.poll_seconds)
-        pause = max(self._settings.interval_seconds, postgres.CALL_SECONDS * is_busy)
+        pause = max(self._pace.seconds, postgres.CALL_SECONDS * is_busy)
         stop.wait(max(0.0, began + pause - time.monotonic()))
         return called
 

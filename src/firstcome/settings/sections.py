@@ -266,6 +266,12 @@ class RelaySettings(Section):
     interval_seconds: float = Field(
         0.04, ge=0, le=10, description="Looks begin at least so far apart: brokers pay by request."
     )
+    interval_seconds_max: float = Field(
+        0.4,
+        ge=0,
+        le=10,
+        description="They draw apart up to this while over 5,000 coupons a second are issued.",
+    )
     poll_seconds: Seconds = Field(
         0.25, description="The outbox is looked at so often when nobody has called."
     )
