@@ -2,7 +2,8 @@
 
 Beside the path: relay.polling asks it after each look. A look costs the brokers a request for
 each partition and the database a transaction, whatever it finds. While coupons are issued by the
-thousand a second, few large looks take less from the drop beside them than many small ones.
+thousand a second, fewer and larger looks take less from the drop beside them; too large ones take
+it all at once, and answers wait meanwhile.
 """
 
 # Below it everybody is told at once; above, somebody holds a drop.

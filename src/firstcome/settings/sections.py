@@ -267,7 +267,7 @@ class RelaySettings(Section):
         0.04, ge=0, le=10, description="Looks begin at least so far apart: brokers pay by request."
     )
     interval_seconds_max: float = Field(
-        0.4,
+        0.1,
         ge=0,
         le=10,
         description="They draw apart up to this while over 5,000 coupons a second are issued.",
