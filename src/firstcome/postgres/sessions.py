@@ -6,6 +6,7 @@ locks for ever.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -70,7 +71,7 @@ class Caller:
 
     def __init__(self, channel: str) -> None:
         self._statement = sql.SQL("NOTIFY {}").format(sql.Identifier(channel))
-        self._called_at = -CALL_SECONDS
+        self._called_at = -inf
 
     def call(self, connection: Connection) -> None:
         """Call, unless this caller has just done so. Raises DatabaseUnavailable."""
