@@ -154,7 +154,7 @@ def page(found: Found) -> str:
     for mode in dict.fromkeys(drop["mode"] for drop in found["drops"]):
         drops = [drop for drop in found["drops"] if drop["mode"] == mode]
         lines += ["", f"## Users named by: {mode}", "", *_table(drops), "", _highest(drops)]
-    for drop in found["large"]:
+    for drop in found.get("large", ()):
         lines += ["", "## Memory", "", *_memory(drop)]
     return "\n".join(lines) + "\n"
 

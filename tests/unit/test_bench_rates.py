@@ -73,3 +73,21 @@ def test_page_names_the_highest_rate_that_holds(rates: ModuleType) -> None:
     assert len({line.count("|") for line in table}) == 1
     assert table[0].index("api us") < table[0].index("total us")
     assert "1.0 / 90.0 / 30.0" in page
+
+
+@pytest.mark.parametrize(
+    ("bytes_a_user", "api_mb", "said"),
+    [(20.3, 106.0, "held."), (25.1, 106.0, "**not held**"), (20.3, 150.1, "**not held**")],
+)
+def test_page_says_whether_a_million_coupons_fit(
+    rates: ModuleType, bytes_a_user: float, api_mb: float, said: str
+) -> None:
+    large = drop(
+        12_000,
+        redis_bytes_per_user=bytes_a_user,
+        memory_mb={"api-1": api_mb, "recorder-1": 70.0, "redis": 90.0},
+        restarts=0,
+    )
+    found = {"date": "2026-11-30", "commit": "c", "kafka": "4", "drops": [drop(1)]}
+    text = rates.page(found | {"large": [large]})
+    assert said in text.rpartition("each: ")[2]
