@@ -88,6 +88,6 @@ def test_page_says_whether_a_million_coupons_fit(
         memory_mb={"api-1": api_mb, "recorder-1": 70.0, "redis": 90.0},
         restarts=0,
     )
-    found = {"date": "2026-11-30", "commit": "c", "kafka": "4", "drops": [drop(1)]}
+    found = {"date": "2026-11-30", "commit": "c", "kafka": "4", "drops": [drop(1, holds=True)]}
     text = rates.page(found | {"large": [large]})
     assert said in text.rpartition("each: ")[2]
