@@ -160,6 +160,7 @@ class Leg:
             self._seed,
             self._rate,
             follows=True,
+            forgeries=stack.forgeries(),
         )
 
     def _moves(self, scene: Scene, processes: Processes, shop: Shop) -> list[Move]:

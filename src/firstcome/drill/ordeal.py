@@ -74,6 +74,7 @@ class Ordeal:
             self.offers,
             self.seed,
             RATE,
+            forgeries=self.stack.forgeries(),
         ) as traffic:
             self.heard, self._traffic = traffic.heard, traffic
             self._flows(traffic, after=Random(self.seed).randint(100, 400))
