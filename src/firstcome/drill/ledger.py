@@ -29,8 +29,9 @@ HEAD = """<!-- Written by `firstcome drill faults --ledger`. Do not edit. -->
 Each run is one `firstcome drill faults`: a stack of its own with default settings and two api
 processes, a crowd, and a seeded schedule of faults, one after another and in overlapping pairs. A
 fault counts as effective only if at least 100 claims a second succeeded in the five seconds before
-it, claims were under way as it hit, and it has proven that it hit. At the end every answer that a
-client heard is held against the rows, and `firstcome verify` checks all laws.
+it, claims were under way as it hit, it has proven that it hit, and no proof failed as it healed. At
+the end every answer that a client heard is held against the rows, and `firstcome verify` checks all
+laws.
 """
 
 
@@ -183,6 +184,10 @@ def pathless(text: str) -> str:
 
 
 def _reason(struck: Struck) -> str:
-    if struck.missed or not struck.evidence:
+    if struck.unhealed:
+        return "did not heal"
+    if not struck.evidence:
         return "did not hit"
+    if struck.missed:
+        return "its proof failed as it healed"
     return "too few claims before it" if struck.under_way else "no claim under way"
