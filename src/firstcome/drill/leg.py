@@ -22,7 +22,7 @@ from firstcome.drill import crew, data, disturbances, endings, points, poison, w
 from firstcome.drill.checker import Checker
 from firstcome.drill.eventually import NotSeen, eventually
 from firstcome.drill.faults import Move
-from firstcome.drill.history import CLAIM, TIMED_OUT, Heard, Offer
+from firstcome.drill.history import CLAIM, INTRUSION, TIMED_OUT, Heard, Offer
 from firstcome.drill.judge import Judge
 from firstcome.drill.links import Links, linked
 from firstcome.drill.nemesis import FLOW_SECONDS_MAX, Nemesis, Struck
@@ -62,6 +62,7 @@ class Outcome(msgspec.Struct):
     resumed_seconds_max: float
     violations: list[str]
     environment: dict[str, str] = {}
+    intrusions: int = 0  # requests with a token that does not count
 
     def effective(self) -> list[Struck]:
         """Return the faults that count."""
@@ -227,23 +228,25 @@ class Leg:
         found: list[str],
     ) -> Outcome:
         struck = nemesis.struck
-        windows = [Window(each.began, each.healed) for each in struck]
+        windows = [Window(each.began, each.healed, each.took_effect) for each in struck]
         waited = waits.waits(heard, windows)
         for each in waited.longest():
             self._say(
                 f"{each.promised - nemesis.start:+6.0f} s: {each.user} waited {each.seconds:.1f} s"
             )
         claims = [each for each in heard if each.act == CLAIM]
+        intrusions = sum(each.act == INTRUSION for each in heard)
         return Outcome(
             seed=self._seed,
             seconds=seconds,
             struck=struck,
             claimants=len({(each.campaign_id, each.user) for each in claims}),
             claims=dict(Counter(each.code for each in claims).most_common()),
-            looks=len(heard) - len(claims),
+            looks=len(heard) - len(claims) - intrusions,
+            intrusions=intrusions,
             waits=waited.figures(),
             resumed_seconds_max=nemesis.resumed_seconds_max,
-            violations=found + waits.violations(waited, windows) + unanswered(heard, struck),
+            violations=found + waits.violations(waited) + unanswered(heard, struck),
         )
 
 
