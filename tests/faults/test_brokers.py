@@ -17,6 +17,7 @@ pytestmark = pytest.mark.faults
 FINAL_SECONDS = 60.0
 
 
+@pytest.mark.timeout(420)  # three brokers start beside everything else
 def test_one_of_three_brokers_is_killed(tmp_path: Path, seed: int) -> None:
     with started(tmp_path / "stack", "--brokers", "3", **SCALED) as stack:
         ordeal = Ordeal(stack, seed)
