@@ -67,8 +67,9 @@ faults-quick: $(READY) ## one fault a test, each judged; SEED= repeats a run
 faults-sweep: $(READY) ## each failpoint with each action, 35 s pauses; SEEDS=3 POINTS=a,b; 35 minutes a seed
 	@$(BIN)/python bench/failpoints.py --seeds $(or $(SEEDS),3) --points "$(POINTS)"
 
-faults: $(READY) ## 15 minutes of faults over one stack, judged; added to docs/reports; SEED= repeats
-	@$(BIN)/firstcome drill faults $(if $(SEED),--seed $(SEED)) --minutes 15 --faults 60 --ledger docs/reports
+faults: $(READY) ## 15 minutes of faults over one stack, judged; added to docs/reports; SEED= repeats; BROKERS=3
+	@$(BIN)/firstcome drill faults $(if $(SEED),--seed $(SEED)) --brokers $(or $(BROKERS),1) --minutes 15 \
+		--faults 60 --claims 150000 --kinds 8 --targets 5 --ledger docs/reports
 
 faults-selftest: $(READY) ## plant bugs into stacks; the fault harness must catch each; SEED= repeats
 	@$(BIN)/python -m tests.faults.plants.selftest $(if $(SEED),--seed $(SEED)) --report docs/reports/selftest.md

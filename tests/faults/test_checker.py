@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from firstcome.drill.checker import Checker, Ended
-from firstcome.drill.history import CLAIM, STATUS, Heard, Offer
+from firstcome.drill.history import CLAIM, INTRUSION, STATUS, Heard, Offer
 from firstcome.drill.judge import undecided_places
 
 pytestmark = pytest.mark.faults
@@ -32,8 +32,15 @@ def look(user: str, at: float, code: str, position: int = 0) -> Heard:
     return Heard(STATUS, 7, user, None, at, at + 0.5, code, position, status, False)
 
 
+def intrude(user: str, at: float, code: str, position: int = 0) -> Heard:
+    return Heard(INTRUSION, 7, user, None, at, at + 0.5, code, position, "", False)
+
+
 def good() -> World:
-    """Two winners, one of them in doubt at first; one refused, one who never got in."""
+    """Two winners, one of them in doubt at first; one refused, one who never got in.
+
+    And three who came in a name of somebody else.
+    """
     heard = [
         claim("ann", 1, "REQUESTED", 1),
         look("ann", 2, "REQUESTED", 1),
@@ -43,6 +50,8 @@ def good() -> World:
         claim("dan", 5, "TEMPORARILY_UNAVAILABLE"),
         look("ann", 6, "ISSUED", 1),
         look("bob", 6, "ISSUED", 2),
+        intrude("gus", 6, "UNAUTHENTICATED"),
+        *(intrude("hal", 6, "CONNECTION_LOST"), intrude("ida", 6, "TIMED_OUT")),
         look("cat", 6, "NOT_REQUESTED"),
     ]
     shown = {"issued": 2, "under_review": 0, "cancelled": 0, "stock_left": 1}
@@ -108,6 +117,17 @@ PLANTED: dict[str, tuple[str, Callable[[World], object]]] = {
     "issued, then gone": ("l7", lambda w: w.heard.append(look("bob", 7, "NOT_REQUESTED"))),
     "promised, then cancelled": ("l7", lambda w: w.heard.insert(2, look("ann", 3, "CANCELLED", 1))),
     "promised, then elsewhere": ("l7", lambda w: w.heard.insert(2, look("ann", 3, "ISSUED", 3))),
+    "let in by a bad token": ("l8", lambda w: w.heard.append(intrude("gus", 8, "REQUESTED", 3))),
+    "shown another one's coupon": ("l8", lambda w: w.heard.append(intrude("gus", 8, "ISSUED", 1))),
+    "a bad token that reached the gate": (
+        "l8",
+        lambda w: w.heard.append(intrude("gus", 8, "TEMPORARILY_UNAVAILABLE")),
+    ),
+    "a row for a bad token": ("l8", lambda w: w.winners.append((3, "gus"))),
+    "an answer that cannot be read": (
+        "unknown_answers",
+        lambda w: w.heard.append(claim("eve", 8, "MALFORMED")),
+    ),
     "a coupon for one who was refused": ("uninvited", lambda w: w.winners.append((3, "dan"))),
     "a coupon for a stranger": ("uninvited", lambda w: w.winners.append((3, "eve"))),
     "two promises": ("contradicted", lambda w: w.heard.append(claim("ann", 8, "REQUESTED", 2))),

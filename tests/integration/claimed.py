@@ -5,7 +5,7 @@ from typing import Any
 
 from firstcome import postgres
 from firstcome.eventlog.consumer import Origin
-from firstcome.eventlog.events import IssuanceRequested
+from firstcome.eventlog.events import IssuanceRequested, decode
 from firstcome.issuance.batch import Batch
 from firstcome.model import CampaignId
 
@@ -84,6 +84,12 @@ def dead_letters(connection: postgres.Connection) -> list[tuple[Any, ...]]:
     return connection.execute(
         'SELECT reason, position, user_id, "offset" FROM dead_letters ORDER BY dead_letter_id'
     ).fetchall()
+
+
+def payloads(connection: postgres.Connection) -> list[IssuanceRequested | None]:
+    """Return what the payload of every dead letter says, as the log would bring it."""
+    found = connection.execute("SELECT payload FROM dead_letters ORDER BY dead_letter_id")
+    return [decode(payload) for (payload,) in found]
 
 
 def numbers_of(connection: postgres.Connection, campaign_id: int) -> tuple[int, int]:

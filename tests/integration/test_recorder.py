@@ -19,6 +19,7 @@ from tests.integration.claimed import (
     end_epoch,
     numbers_of,
     open_campaign,
+    payloads,
     rows,
 )
 
@@ -255,6 +256,7 @@ def test_recorder_sets_aside_what_is_beyond_the_limit_and_issues_the_rest(
     assert (recorded.issued, recorded.dead_lettered) == (2, 1)
     assert recorded.settled.coalesced() == {(campaign_id, 1): [(1, 2, 1)]}
     assert dead_letters(connection) == [("BEYOND_LIMIT", 3, "c", 5)]
+    assert payloads(connection) == [batch(campaign_id, 3, ["c"], attempts=[0]).event]
 
 
 def test_recorder_sets_aside_a_claim_whose_position_is_another_users(
@@ -266,6 +268,7 @@ def test_recorder_sets_aside_a_claim_whose_position_is_another_users(
     assert (recorded.issued, recorded.dead_lettered) == (1, 1)
     assert rows(connection, campaign_id) == [(1, "a", "ISSUED"), (2, "c", "ISSUED")]
     assert dead_letters(connection) == [("POSITION_TAKEN", 1, "b", 8)]
+    assert payloads(connection) == [batch(campaign_id, 1, ["b"], attempts=[0]).event]
 
 
 def test_recorder_quarantines_the_one_bad_claim_and_issues_its_neighbours(
@@ -283,6 +286,7 @@ def test_recorder_quarantines_the_one_bad_claim_and_issues_its_neighbours(
     }
     assert rows(connection, campaign_id)[37] == (38, "poison", "UNDER_REVIEW")
     assert dead_letters(connection) == [("REJECTED", 38, "poison", None)]
+    assert payloads(connection) == [batch(campaign_id, 38, ["poison"], attempts=[0]).event]
     assert connection.execute("SELECT attempts FROM dead_letters").fetchone() == (5,)
     assert announced(connection, campaign_id) == [n for n in range(1, 101) if n != 38]
     again = recorder.record(batches)

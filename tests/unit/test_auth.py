@@ -22,7 +22,9 @@ from firstcome.api.problems import (
     NO_TOKEN,
     REPLIES,
 )
+from firstcome.api.replies import Reply
 from firstcome.api.tokens import SharedSecret, Verified
+from firstcome.bench.tokens import Signer
 from firstcome.errors import InvalidSettings
 from firstcome.model import UserId
 from firstcome.settings import AuthSettings
@@ -44,6 +46,21 @@ def test_user_comes_from_the_token() -> None:
     users = Authenticator(SETTINGS)
     assert users.user_of(_bearer(), trusted=False) == "ann"
     assert users.user_of({**_bearer("bob"), b"x-user-id": b"eve"}, trusted=True) == "bob"
+
+
+def test_forgeries_of_the_fault_harness_let_nobody_in() -> None:
+    def asked(line: bytes, settings: AuthSettings) -> UserId | Reply:
+        name, _, value = line.removesuffix(b"\r\n").partition(b": ")
+        return Authenticator(settings).user_of({name.lower(): value}, trusted=True)
+
+    gateway = AuthSettings(mode="gateway", gateway_networks=["127.0.0.0/8"])
+    for settings, count in ((SETTINGS, 4), (gateway, 3)):
+        signer = Signer.of(settings)
+        assert asked(signer.headers()("ann"), settings) == "ann"
+        answers = [asked(forge("ann"), settings) for forge in signer.forgeries()]
+        assert len(answers) == count
+        assert all(isinstance(each, Reply) and each.status == 401 for each in answers), answers
+    assert asked(Signer.of(SETTINGS).forgeries()[2]("ann"), SETTINGS) is EXPIRED_TOKEN
 
 
 @pytest.mark.parametrize(

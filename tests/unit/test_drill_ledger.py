@@ -2,19 +2,22 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from firstcome.drill.ledger import Entry, Ledger, pathless, text
 from firstcome.drill.leg import Outcome
 from firstcome.drill.nemesis import Struck
+from firstcome.drill.waits import LONG, NO_FAULT, ONE_FAULT, SEVERAL, waits
 from firstcome.model import Engine
 
 pytestmark = pytest.mark.unit
 
-WAITS = {
+OLD_WAITS = {
     "no fault": {"count": 5.0, "p50": 0.1, "p99": 0.2, "max": 0.3},
     "under faults": {"count": 5.0, "p50": 0.1, "p99": 20.0, "max": 31.5},
 }
+WAITS = waits([], []).figures()
 
 
 def leg(seed: int, violations: list[str]) -> Outcome:
@@ -22,7 +25,7 @@ def leg(seed: int, violations: list[str]) -> Outcome:
     idle = Struck(2, "kill", "redis", 2.0, False, 10.0, 3, 1.0, 2.0, "pid 8 ended")
     missed = Struck(3, "freeze", "api-1", 2.0, False, 150.0, 3, 1.0, 2.0, missed="not ready")
     claims = {"REQUESTED": 90, "OUTCOME_UNKNOWN": 9, "CONNECTION_LOST": 1}
-    return Outcome(seed, 60.0, [hit, idle, missed], 80, claims, 200, WAITS, 4.5, violations, {})
+    return Outcome(seed, 60.0, [hit, idle, missed], 80, claims, 200, WAITS, 4.5, violations, {}, 12)
 
 
 def test_entry_sums_its_legs_up() -> None:
@@ -48,6 +51,27 @@ def test_ledger_keeps_every_run_and_writes_the_page_anew(tmp_path: Path) -> None
     assert "l3: nobody told him" in page
     assert "| kill | 1 |" in page
     assert str(tmp_path) not in page
+
+
+def test_ledger_names_the_classes_of_waits_and_still_shows_those_of_old_runs(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger(tmp_path)
+    old = msgspec.to_builtins(Entry.of(7, 320, [leg(7, [])]))
+    for name in ("brokers", "intrusions", "engine", "relay"):
+        del old[name]
+    old["waits"] = [OLD_WAITS]
+    (tmp_path / "faults.jsonl").write_bytes(msgspec.json.encode(old) + b"\n")
+    entry = Entry.of(9, 320, [leg(9, [])], brokers=3)
+    ledger.append(entry)
+    new_part, _, old_part = (tmp_path / "faults.md").read_text().partition("seed 7")
+    assert "| under faults | 5 | 0.1 | 20 | 31.5 |" in old_part
+    assert "bad tokens" not in old_part
+    for kind in (NO_FAULT, ONE_FAULT, LONG, SEVERAL):
+        assert f"| {kind} | 0 | 0 | 0 | 0 |" in new_part
+        assert kind in text(entry)
+    assert "3 brokers" in new_part
+    assert "12 requests that nobody may let in" in new_part
 
 
 def test_ledger_names_no_path_of_the_machine() -> None:

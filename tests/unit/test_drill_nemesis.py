@@ -8,7 +8,8 @@ from typing import cast
 
 import pytest
 
-from firstcome.drill.faults import Missed, Move
+from firstcome.drill.faults import Misbehaved, Missed, Move
+from firstcome.drill.leg import unhealed
 from firstcome.drill.nemesis import Nemesis
 from firstcome.drill.schedule import Planned
 from firstcome.drill.traffic import Traffic
@@ -37,8 +38,14 @@ class World:
 class Breaking:
     """A fault that notes when it is loose."""
 
-    def __init__(self, world: World, name: str, error: Exception | None) -> None:
-        self._world, self._name, self._error = world, name, error
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        error: Exception | None,
+        healing: Exception | None = None,
+    ) -> None:
+        self._world, self._name, self._error, self._healing = world, name, error, healing
 
     def inject(self) -> str:
         with self._world.lock:
@@ -51,14 +58,26 @@ class Breaking:
     def heal(self) -> str:
         with self._world.lock:
             self._world.loose.remove(self._name)
+        if self._healing:
+            raise self._healing
         return "healed"
 
 
-def planned(world: World, error: Exception | None = None, *, pairs: bool) -> Iterator[Planned]:
+def planned(
+    world: World,
+    error: Exception | None = None,
+    healing: Exception | None = None,
+    *,
+    pairs: bool,
+) -> Iterator[Planned]:
     number = 0
     while True:
         number += 1
-        move = Move("kill", f"api-{number}", lambda _, s, n=number: Breaking(world, str(n), error))
+        move = Move(
+            "kill",
+            f"api-{number}",
+            lambda _, s, n=number: Breaking(world, str(n), error, healing),
+        )
         yield Planned(number, move, 0.03, 0.005, pairs and number % 2 == 0, Random(number))
 
 
@@ -91,3 +110,18 @@ def test_nemesis_heals_and_does_not_count_what_missed(error: Exception) -> None:
     assert len(nemesis.struck) >= 2
     assert not any(struck.is_effective for struck in nemesis.struck)
     assert all(str(error) in struck.missed for struck in nemesis.struck)
+
+
+def test_fault_whose_proof_fails_as_it_heals_does_not_count() -> None:
+    nemesis = run(planned(World(), healing=Missed("2 restarts instead of one"), pairs=False))
+    assert nemesis.struck
+    assert all(struck.took_effect and not struck.is_effective for struck in nemesis.struck)
+    assert unhealed(nemesis.struck) == []
+
+
+def test_fault_that_does_not_heal_is_a_violation_and_does_not_count() -> None:
+    nemesis = run(planned(World(), healing=Misbehaved("recorder ended with 1"), pairs=False))
+    assert not any(struck.is_effective for struck in nemesis.struck)
+    said = unhealed(nemesis.struck)
+    assert len(said) == len(nemesis.struck)
+    assert all("recorder ended with 1" in each for each in said)

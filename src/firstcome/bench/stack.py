@@ -104,7 +104,14 @@ class RunningStack:
 
     def fresh_identities(self) -> Callable[[str], bytes]:
         """Return the same with tokens that have just been issued."""
-        return Signer.of(AuthSettings(**self.settings["auth"])).headers()
+        return self._signer().headers()
+
+    def forgeries(self) -> list[Callable[[str], bytes]]:
+        """Return what makes header lines by which this stack may let nobody in."""
+        return self._signer().forgeries()
+
+    def _signer(self) -> Signer:
+        return Signer.of(AuthSettings(**self.settings["auth"]))
 
     def ask(
         self,

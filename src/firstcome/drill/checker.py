@@ -8,13 +8,27 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from firstcome.drill.history import ASK_AGAIN, CLAIM, FINAL, IN_DOUBT, STATUS, Heard, Offer
+from firstcome.drill.history import (
+    ASK_AGAIN,
+    CLAIM,
+    FINAL,
+    IN_DOUBT,
+    INTRUSION,
+    LOST,
+    STATUS,
+    TIMED_OUT,
+    UNAUTHENTICATED,
+    Heard,
+    Offer,
+)
 
 # What a claim or a status read may hear in a world where things break.
 KNOWN = IN_DOUBT | {
     *("REQUESTED", "DUPLICATE_COUPON_ISSUE", "COUPON_OUT_OF_STOCK", "TEMPORARILY_UNAVAILABLE"),
     *("ISSUED", "UNDER_REVIEW", "CANCELLED", "NOT_REQUESTED"),
 }
+# What somebody may hear whose token does not count; without an answer nobody was let in.
+TURNED_AWAY = frozenset({UNAUTHENTICATED, LOST, TIMED_OUT})
 SHOWN_MAX = 10
 
 
@@ -46,7 +60,7 @@ class Checker:
         found: list[str] = []
         for law in (
             *(self._unknown_answers, self._l1, self._l2, self._l3, self._l5, self._l6, self._l7),
-            *(self._uninvited, self._contradicted, self._undecided),
+            *(self._l8, self._uninvited, self._contradicted, self._undecided),
         ):
             said = list(law())
             found += [f"{law.__name__.strip('_')}: {each}" for each in said[:SHOWN_MAX]]
@@ -57,7 +71,7 @@ class Checker:
     def _unknown_answers(self) -> Iterator[str]:
         for (_, user), history in self._users.items():
             for heard in history:
-                if heard.code not in KNOWN:
+                if heard.act != INTRUSION and heard.code not in KNOWN:
                     yield f"{user} heard {heard.code!r}"
 
     def _l1(self) -> Iterator[str]:
@@ -115,6 +129,17 @@ class Checker:
                 for later in history:
                     if later.invoked > earlier.answered and goes_back(earlier, later):
                         yield f"{user} heard {earlier.brief()}, then {later.brief()}"
+
+    def _l8(self) -> Iterator[str]:
+        """Who comes with a token that does not count is turned away, and nobody gets a coupon."""
+        for (campaign_id, user), history in self._users.items():
+            intrusions = [heard for heard in history if heard.act == INTRUSION]
+            for heard in intrusions:
+                if heard.code not in TURNED_AWAY:
+                    yield f"{user} was let in by a bad token: {heard.brief()}"
+            if intrusions and (campaign_id, user) in self._places:
+                place = self._places[campaign_id, user]
+                yield f"{user} holds {place} of campaign {campaign_id} by a bad token"
 
     def _uninvited(self) -> Iterator[str]:
         """Nobody holds a coupon who never asked, or was always and certainly refused."""

@@ -1,14 +1,16 @@
 """Faults of numbers: more recorders for a while, a rebalance in mid-batch, a second sweeper.
 
 The additional processes are the same `firstcome serve ROLE` as the stack's own, with its settings;
-they end by SIGTERM, and at the latest with the harness.
+they end by SIGTERM, and at the latest with the harness. No other fault ends them: what kills a kind
+of process is never loose beside a fault of its numbers. So one that ends by itself, or does not end
+when it is asked to, breaks the laws of its kind, and nobody would restart it to say so.
 """
 
 import contextlib
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -16,11 +18,12 @@ from random import Random
 from firstcome import failpoints
 from firstcome.bench.stack import RunningStack
 from firstcome.drill.eventually import NotSeen, eventually
-from firstcome.drill.faults import Fault, Missed, Move
+from firstcome.drill.faults import Fault, Misbehaved, Missed, Move
 from firstcome.local.blueprint import says_ready
 from firstcome.local.leash import leashed
 from firstcome.local.process import Life
 
+SERVE = (sys.executable, "-m", "firstcome", "serve")
 READY_SECONDS = 30.0
 END_SECONDS = 30.0
 MANY = 5  # beside the stack's own
@@ -30,11 +33,22 @@ HELD_SECONDS = 3.0
 class Additional:
     """Processes of one role beside the stack's own."""
 
-    def __init__(self, stack: RunningStack, role: str, count: int) -> None:
+    def __init__(
+        self,
+        stack: RunningStack,
+        role: str,
+        count: int,
+        *,
+        command: Sequence[str] = SERVE,
+        end_seconds: float = END_SECONDS,
+    ) -> None:
+        """`command` gets the role as its last word."""
+        self._command = command
+        self._end_seconds = end_seconds
         self._stack = stack
         self._role = role
         self._count = count
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: list[tuple[subprocess.Popen[bytes], Life]] = []
 
     def inject(self) -> str:
         """Start them; return when all say that they are ready."""
@@ -52,13 +66,35 @@ class Additional:
         return f"{self._count} more {self._role} ready: pids {[life.pid for life in lives]}"
 
     def heal(self) -> str:
-        """End them in an orderly way. Raises Missed for one that did not end as it should."""
-        for each in self._running:
-            each.send_signal(signal.SIGTERM)
-        codes = [self._ended(each) for each in self._running]
-        if any(codes):
-            raise Missed(f"additional {self._role} ended with {codes}")
-        return f"{len(codes)} {self._role} ended"
+        """End them in an orderly way. Raises Misbehaved for one that did not end as it should."""
+        # In this order: whoever has ended before he was asked to did so by himself.
+        found = [
+            f"{self._role} ended by itself: {code}" for code in self._codes() if code is not None
+        ]
+        for process, _ in self._running:
+            process.send_signal(signal.SIGTERM)
+        if not found:
+            found = [said for each in self._running if (said := self._wrong_end(*each))]
+        for process, _ in self._running:
+            process.kill()
+            process.wait()
+        if found:
+            raise Misbehaved(f"additional {'; '.join(found)}")
+        return f"{len(self._running)} {self._role} ended"
+
+    def _codes(self) -> list[int | None]:
+        return [process.poll() for process, _ in self._running]
+
+    def _wrong_end(self, process: "subprocess.Popen[bytes]", life: Life) -> str:
+        """Wait for the end of one that was asked to; return what is wrong with it."""
+        try:
+            code = process.wait(self._end_seconds)
+        except subprocess.TimeoutExpired:
+            return f"{self._role} ignored SIGTERM for {self._end_seconds:g} s"
+        # One that was not ready may not have known yet what SIGTERM asks for.
+        if code == -signal.SIGTERM and not says_ready(life):
+            return ""
+        return f"{self._role} ended with {code} when it was asked to" if code else ""
 
     def _start(self, number: int) -> Life:
         log = self._stack.state / "logs" / f"additional-{self._role}-{number}.log"
@@ -67,25 +103,18 @@ class Additional:
             "FIRSTCOME_LOGS__FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
         }
-        command = [sys.executable, "-m", "firstcome", "serve", self._role]
         with log.open("ab") as output:
             offset = output.tell()
             process = subprocess.Popen(
-                leashed(command),
+                leashed([*self._command, self._role]),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
             )
-        self._running.append(process)
-        return Life(process.pid, log, offset)
-
-    def _ended(self, process: "subprocess.Popen[bytes]") -> int:
-        try:
-            return process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+        life = Life(process.pid, log, offset)
+        self._running.append((process, life))
+        return life
 
 
 class Rebalance:

@@ -3,8 +3,9 @@
     Fault   one that can be let loose once: inject() -> evidence, then heal() -> evidence
     Move    what a schedule may choose: a kind and a target, and how to make the fault
 
-A fault that cannot prove that it has hit raises Missed; it is healed and does not count. Each
-part of the harness lists its own moves: processes.moves(), data.moves(), ...
+A fault that cannot prove that it has hit raises Missed; it is healed and does not count. Whatever
+else is raised as it heals is a violation: Misbehaved says that of a process. Each part of the
+harness lists its own moves: processes.moves(), data.moves(), ...
 """
 
 from collections.abc import Callable
@@ -18,6 +19,10 @@ class Missed(FirstcomeError):
     """A fault did not hit, or nothing proves that it has."""
 
 
+class Misbehaved(FirstcomeError):
+    """A process did what no fault explains, such as an end of its own: a violation."""
+
+
 class Fault(Protocol):
     """One fault, for one use. Two of the same target are never loose at the same time."""
 
@@ -25,7 +30,10 @@ class Fault(Protocol):
         """Break it; return the evidence that it has hit. Raises Missed."""
 
     def heal(self) -> str:
-        """End it and return once the target works again. Called after a miss as well."""
+        """End it and return once the target works again. Called after a miss as well.
+
+        Raises Missed when the proof fails at last, and whatever else says that it did not heal.
+        """
 
 
 class Move(NamedTuple):

@@ -8,7 +8,10 @@ from typing import NamedTuple
 import msgspec
 
 CLAIM, STATUS = "claim", "status"
+INTRUSION = "intrusion"  # either of them, with a token that does not count
 LOST, TIMED_OUT = "CONNECTION_LOST", "TIMED_OUT"
+MALFORMED = "MALFORMED"  # bytes came, but no answer that the contract knows
+UNAUTHENTICATED = "UNAUTHENTICATED"
 IN_DOUBT = frozenset({LOST, TIMED_OUT, "OUTCOME_UNKNOWN"})
 ASK_AGAIN = IN_DOUBT | {"TEMPORARILY_UNAVAILABLE"}
 FINAL = frozenset({"ISSUED", "UNDER_REVIEW", "NOT_REQUESTED"})
@@ -17,13 +20,15 @@ FINAL = frozenset({"ISSUED", "UNDER_REVIEW", "NOT_REQUESTED"})
 class Heard(msgspec.Struct, frozen=True, gc=False):
     """One request and its answer, as one client saw it."""
 
-    act: str  # CLAIM or STATUS
+    act: str  # CLAIM, STATUS or INTRUSION
     campaign_id: int
     user: str
     key: str | None
     invoked: float  # monotonic
     answered: float
-    code: str  # REQUESTED (202), ISSUED (201), a status that was read, a problem, or IN_DOUBT
+    code: (
+        str  # REQUESTED (202), ISSUED (201), a status that was read, a problem, MALFORMED, IN_DOUBT
+    )
     position: int  # 0: none was named
     status: str  # of a status read or a duplicate's issuance; else empty
     replayed: bool

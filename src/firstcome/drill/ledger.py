@@ -29,8 +29,15 @@ HEAD = """<!-- Written by `firstcome drill faults --ledger`. Do not edit. -->
 Each run is one `firstcome drill faults`: a stack of its own with default settings and two api
 processes, a crowd, and a seeded schedule of faults, one after another and in overlapping pairs. A
 fault counts as effective only if at least 100 claims a second succeeded in the five seconds before
-it, claims were under way as it hit, and it has proven that it hit. At the end every answer that a
-client heard is held against the rows, and `firstcome verify` checks all laws.
+it, claims were under way as it hit, it has proven that it hit, and no proof failed as it healed. At
+the end every answer that a client heard is held against the rows, and `firstcome verify` checks all
+laws.
+
+Time to the final status is judged in classes, each with its bound in brackets: without a fault near
+it, p99; under any single fault of at most 30 s, each claim, from its promise; under a longer one,
+each claim, from the end of the fault. Whoever met several short faults, one after the other or at
+once, has as long as one of them was loose in addition. Runs before these classes tell of `under
+faults`, in seconds from the promise.
 """
 
 
@@ -57,6 +64,8 @@ class Entry(msgspec.Struct):
     violations: list[str]
     engine: str = Engine.KAFKA
     relay: RelayMode = "polling"
+    brokers: int = 1
+    intrusions: int | None = None  # None: a run from before anybody tried
 
     @classmethod
     def of(
@@ -67,6 +76,7 @@ class Entry(msgspec.Struct):
         *,
         engine: Engine = Engine.KAFKA,
         relay: RelayMode = "polling",
+        brokers: int = 1,
     ) -> "Entry":
         """Sum up the legs of a run."""
         struck = [each for leg in legs for each in leg.struck]
@@ -101,6 +111,8 @@ class Entry(msgspec.Struct):
             ],
             engine=engine,
             relay=relay,
+            brokers=brokers,
+            intrusions=sum(leg.intrusions for leg in legs),
         )
 
 
@@ -128,13 +140,19 @@ def page(entries: Sequence[Entry]) -> str:
 def section(entry: Entry) -> str:
     """Return one run's part of the page."""
     facts = {
-        "engine": f"{entry.engine}, events by {entry.relay}",
+        "engine": f"{entry.engine}, events by {entry.relay}"
+        + (f", {entry.brokers} brokers" if entry.brokers > 1 else ""),
         "commit": entry.commit,
         "machine": ", ".join(f"{name} {value}" for name, value in entry.environment.items()),
         "time": f"{entry.minutes:g} minutes, {entry.rate:g} visitors a second",
         "faults": f"{entry.effective} effective, {entry.others} not counted",
         "claims": f"{entry.claims:,}, in {entry.requests:,} requests; {entry.looks:,} status reads",
         "answers in doubt": f"{entry.unknown_share:.2%} of the requests",
+        **(
+            {}
+            if entry.intrusions is None
+            else {"bad tokens": f"{entry.intrusions:,} requests that nobody may let in"}
+        ),
         "claims flowed again": f"at the latest after {entry.resumed_seconds_max:g} s",
         "outcome": f"{len(entry.violations)} violations" if entry.violations else "every law held",
     }
@@ -143,7 +161,8 @@ def section(entry: Entry) -> str:
     lines += [f"| {name} | {value} |" for name, value in facts.items()]
     lines += [
         "",
-        "Seconds from the 202 to the final status that its owner saw; from the gate to the row:\n",
+        "Seconds from the 202 to the final status that its owner saw, unless said otherwise; "
+        "from the gate to the row:\n",
     ]
     lines += ["| | claims | p50 | p99 | longest |", "| --- | --- | --- | --- | --- |"]
     for leg in entry.waits:
@@ -170,6 +189,7 @@ def text(entry: Entry) -> str:
         lines.append(f"  {kind:16} {counted}")
     lines.append(f"claims: {entry.claims:,}, in {entry.requests:,} requests")
     lines.append(f"  in doubt {entry.unknown_share:.2%}; {entry.requests_by_answer}")
+    lines.append(f"requests with bad tokens: {entry.intrusions or 0:,}")
     for leg in entry.waits:
         lines += [f"seconds until final, {name}: {row}" for name, row in leg.items()]
     lines.append(f"claims flowed again after {entry.resumed_seconds_max:g} s at the latest")
@@ -183,6 +203,10 @@ def pathless(text: str) -> str:
 
 
 def _reason(struck: Struck) -> str:
-    if struck.missed or not struck.evidence:
+    if struck.unhealed:
+        return "did not heal"
+    if not struck.evidence:
         return "did not hit"
+    if struck.missed:
+        return "its proof failed as it healed"
     return "too few claims before it" if struck.under_way else "no claim under way"

@@ -18,11 +18,11 @@ import msgspec
 
 from firstcome.bench.environment import engines, machine
 from firstcome.bench.stack import RunningStack, settings_of, started
-from firstcome.drill import crew, data, disturbances, endings, points, poison, waits
+from firstcome.drill import brokers, crew, data, disturbances, endings, points, poison, waits
 from firstcome.drill.checker import Checker
 from firstcome.drill.eventually import NotSeen, eventually
 from firstcome.drill.faults import Move
-from firstcome.drill.history import CLAIM, TIMED_OUT, Heard, Offer
+from firstcome.drill.history import CLAIM, INTRUSION, TIMED_OUT, Heard, Offer
 from firstcome.drill.judge import Judge
 from firstcome.drill.links import Links, linked
 from firstcome.drill.nemesis import FLOW_SECONDS_MAX, Nemesis, Struck
@@ -62,6 +62,7 @@ class Outcome(msgspec.Struct):
     resumed_seconds_max: float
     violations: list[str]
     environment: dict[str, str] = {}
+    intrusions: int = 0  # requests with a token that does not count
 
     def effective(self) -> list[Struck]:
         """Return the faults that count."""
@@ -76,6 +77,17 @@ class Scene(NamedTuple):
     failpoints: Path
 
 
+class Variant(NamedTuple):
+    """Which of the stacks that can be had is broken."""
+
+    engine: Engine = Engine.KAFKA
+    relay: RelayMode = "polling"
+    brokers: int = 1
+
+
+DEFAULT = Variant()
+
+
 class Leg:
     """One stack from its start to its judgement."""
 
@@ -85,8 +97,7 @@ class Leg:
         rate: float,
         say: Callable[[str], None],
         *,
-        engine: Engine = Engine.KAFKA,
-        relay: RelayMode = "polling",
+        variant: Variant = DEFAULT,
         kinds: Collection[str] = (),
         logs: Path | None = None,
     ) -> None:
@@ -94,8 +105,7 @@ class Leg:
 
         `logs`: the folder that gets them after a violation; none: LOGS.
         """
-        self._engine = engine
-        self._relay = relay
+        self._variant = variant
         self._kinds = kinds
         self._logs = logs
         self._seed = seed
@@ -111,8 +121,11 @@ class Leg:
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="firstcome-")))
             variables = {"FIRSTCOME_FAILPOINTS__FOLDER": str(folder / "failpoints")}
             self._say(f"seed {self._seed}: starting a stack")
-            links = opened.enter_context(linked(folder / "stack", seed=self._seed))
-            options = ("--api", "2", "--relay", self._relay, *links.options())
+            links = opened.enter_context(
+                linked(folder / "stack", self._variant.brokers, self._seed)
+            )
+            options = ["--api", "2", "--relay", self._variant.relay]
+            options += ["--brokers", str(self._variant.brokers), *links.options()]
             stack = opened.enter_context(started(folder / "stack", *options, **variables))
             outcome = self._break(Scene(stack, links, folder / "failpoints"), seconds)
             for violation in outcome.violations:
@@ -125,10 +138,10 @@ class Leg:
 
     def _break(self, scene: Scene, seconds: float) -> Outcome:
         began, stack = time.monotonic(), scene.stack
-        shop = Shop(stack, self._seed, self._rate, self._say, self._engine)
+        shop = Shop(stack, self._seed, self._rate, self._say, self._variant.engine)
         traffic = self._crowd(stack, shop.generation())
         processes = Processes(stack, lambda fact: None)
-        moves = self._moves(scene, processes, shop)
+        moves = self._moves(scene, processes, shop, traffic)
         nemesis = Nemesis(schedule(moves, self._seed), traffic, self._say)
         with traffic:
             shop.open(traffic)
@@ -160,23 +173,31 @@ class Leg:
             self._seed,
             self._rate,
             follows=True,
+            forgeries=stack.forgeries(),
         )
 
-    def _moves(self, scene: Scene, processes: Processes, shop: Shop) -> list[Move]:
+    def _moves(
+        self, scene: Scene, processes: Processes, shop: Shop, traffic: Traffic
+    ) -> list[Move]:
+        ends = endings.moves(processes)
         moves = [
-            *endings.moves(processes),
+            *(
+                brokers.survived(ends, traffic.accepted_since)
+                if self._variant.brokers > 1
+                else ends
+            ),
             *data.moves(processes),
             *crew.moves(scene.stack, scene.failpoints),
-            *points.moves(processes, scene.failpoints, self._relay),
+            *points.moves(processes, scene.failpoints, self._variant.relay),
             *poison.moves(scene.stack, lambda: shop.large),
             *(
                 move._replace(weight=LINK_WEIGHT)
-                for move in disturbances.moves(scene.links, self._relay)
+                for move in disturbances.moves(scene.links, self._variant.relay)
             ),
         ]
         if self._kinds:
             return [move for move in moves if move.kind in self._kinds]
-        breaks_its_promise = FORGETTING if self._engine is Engine.QUEUE else ()
+        breaks_its_promise = FORGETTING if self._variant.engine is Engine.QUEUE else ()
         return [move for move in moves if move.kind not in breaks_its_promise]
 
     def _quiet(self, traffic: Traffic) -> None:
@@ -226,23 +247,25 @@ class Leg:
         found: list[str],
     ) -> Outcome:
         struck = nemesis.struck
-        windows = [Window(each.began, each.healed) for each in struck]
+        windows = [Window(each.began, each.healed, each.took_effect) for each in struck]
         waited = waits.waits(heard, windows)
         for each in waited.longest():
             self._say(
                 f"{each.promised - nemesis.start:+6.0f} s: {each.user} waited {each.seconds:.1f} s"
             )
         claims = [each for each in heard if each.act == CLAIM]
+        intrusions = sum(each.act == INTRUSION for each in heard)
         return Outcome(
             seed=self._seed,
             seconds=seconds,
             struck=struck,
             claimants=len({(each.campaign_id, each.user) for each in claims}),
             claims=dict(Counter(each.code for each in claims).most_common()),
-            looks=len(heard) - len(claims),
+            looks=len(heard) - len(claims) - intrusions,
+            intrusions=intrusions,
             waits=waited.figures(),
             resumed_seconds_max=nemesis.resumed_seconds_max,
-            violations=found + waits.violations(waited, windows) + unanswered(heard, struck),
+            violations=found + waits.violations(waited) + unanswered(heard, struck),
         )
 
 

@@ -1,8 +1,8 @@
 """Lets a schedule of faults loose on a stack under load, and says which of them were effective.
 
 A fault is effective only if at least ACCEPTED_PER_SECOND_MIN claims a second succeeded in the five
-seconds before it, claims were under way as it hit, and it has proven that it hit. All others are
-kept apart, with the reason.
+seconds before it, claims were under way as it hit, it has proven that it hit, and no proof failed
+as it healed. All others are kept apart, with the reason.
 """
 
 import threading
@@ -40,10 +40,17 @@ class Struck(msgspec.Struct):
     unhealed: str = ""
 
     @property
+    def took_effect(self) -> bool:
+        """Whether something broke for certain, whatever became of its proof later."""
+        return bool(self.evidence)
+
+    @property
     def is_effective(self) -> bool:
         """Whether it counts."""
         return (
-            bool(self.evidence)
+            self.took_effect
+            and not self.missed
+            and not self.unhealed
             and self.accepted_per_second >= ACCEPTED_PER_SECOND_MIN
             and self.under_way > 0
         )

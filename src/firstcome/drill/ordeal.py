@@ -62,7 +62,11 @@ class Ordeal:
 
     def accepted_now(self) -> int:
         """Return how many claims were promised a coupon within the last second."""
-        return self._traffic.accepted_since(time.monotonic() - 1) if self._traffic else 0
+        return self.accepted_since(time.monotonic() - 1)
+
+    def accepted_since(self, when: float) -> int:
+        """Return how many claims were promised a coupon since a monotonic time."""
+        return self._traffic.accepted_since(when) if self._traffic else 0
 
     def undergo(self, fault: Callable[[Processes], None], final_within: float) -> None:
         """Let the crowd come, break something, and judge. Raises LawsBroken, NotSeen."""
@@ -74,6 +78,7 @@ class Ordeal:
             self.offers,
             self.seed,
             RATE,
+            forgeries=self.stack.forgeries(),
         ) as traffic:
             self.heard, self._traffic = traffic.heard, traffic
             self._flows(traffic, after=Random(self.seed).randint(100, 400))

@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from firstcome import postgres
 from firstcome.errors import BadRecord
+from firstcome.eventlog import events
 from firstcome.eventlog.consumer import Origin
+from firstcome.eventlog.events import IssuanceRequested
 from firstcome.model import Claim, Status
 
 _QUERIES = postgres.queries("issuance")
@@ -33,7 +35,10 @@ class Reason(StrEnum):
 
 
 class DeadLetter(NamedTuple):
-    """A claim (None: a record that could not be read) that is set aside."""
+    """A claim (None: a record that could not be read) that is set aside.
+
+    `payload`: the record that could not be read; of a claim it is made when the letter is written.
+    """
 
     claim: Claim | None
     origin: Origin | None
@@ -52,6 +57,8 @@ def write(connection: postgres.Connection, letter: DeadLetter) -> bool:
         # It may hold what a text column cannot.
         payload = user_id.encode("utf-8", "surrogatepass")
         user_id = None
+    elif claim is not None and payload is None:
+        payload = _alone(claim)
     parameters = {
         "campaign_id": claim and claim.campaign_id,
         "epoch": claim and claim.epoch,
@@ -90,6 +97,20 @@ def keep_under_review(connection: postgres.Connection, claim: Claim) -> Status |
             {"campaign_id": claim.campaign_id, "positions": f"{{{claim.position}}}"},
         ).fetchone()
     return Status(found[2]) if found else None
+
+
+def _alone(claim: Claim) -> bytes:
+    """Return what the log would carry if the claim had been alone in its batch."""
+    return events.encode(
+        IssuanceRequested(
+            claim.campaign_id,
+            claim.epoch,
+            claim.position,
+            [claim.user_id],
+            [claim.attempt],
+            claim.requested_at,
+        )
+    )
 
 
 def _possible_time(claim: Claim) -> float | None:

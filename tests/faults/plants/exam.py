@@ -71,7 +71,14 @@ class Exam:
         """Let a crowd come and one fault hit; return what is found, nothing if all is well."""
         address = urlsplit(self._stack.urls["api"])
         place = (address.hostname or "", address.port or 0)
-        with Traffic(place, self._stack.identify, self._offers, self._seed, RATE) as traffic:
+        with Traffic(
+            place,
+            self._stack.identify,
+            self._offers,
+            self._seed,
+            RATE,
+            forgeries=self._stack.forgeries(),
+        ) as traffic:
             self._flows(traffic)
             FAULTS[fault](self._field)
             self._flows(traffic)
