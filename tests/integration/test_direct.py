@@ -87,7 +87,7 @@ async def test_everybody_asks_at_once_and_exactly_the_stock_is_issued(
     assert set(told) <= {Outcome.ISSUED, Outcome.OUT_OF_STOCK, Outcome.DUPLICATE}
     issued = sorted(answer.position for answer in answers if answer.outcome is Outcome.ISSUED)
     assert issued == list(range(1, 41))
-    assert await shop.engines.stock_left(number) == 0
+    assert await shop.direct.stock_left([number]) == {number: 0}
     assert [law for law in Laws(settings).check([number]) if not law.held] == []
 
 
@@ -127,7 +127,7 @@ async def test_refusals_name_their_reason(campaigns: Campaigns, shop: Shop) -> N
         "late": Outcome.CLOSED,
     }
     assert (await shop.ask(NOBODY, "ann")).outcome is Outcome.NOT_FOUND
-    assert await shop.engines.stock_left(NOBODY) is None
+    assert await shop.direct.stock_left([NOBODY]) == {}
 
 
 async def test_restock_and_resume_count_at_once(campaigns: Campaigns, shop: Shop) -> None:

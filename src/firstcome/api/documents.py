@@ -50,7 +50,7 @@ class ProblemPage(msgspec.Struct):
 
 
 class CampaignDocument(msgspec.Struct):
-    """An offer. stock_left is null while it is not known."""
+    """An offer. stock_left may be a second old, and is null while it is not known."""
 
     campaign_id: int
     name: str
@@ -63,9 +63,10 @@ class CampaignDocument(msgspec.Struct):
 
 
 class CampaignList(msgspec.Struct):
-    """All campaigns."""
+    """Campaigns, oldest first. next_after is where the next page begins, null after the last."""
 
     campaigns: list[CampaignDocument]
+    next_after: int | None
 
 
 class Coupon(msgspec.Struct):

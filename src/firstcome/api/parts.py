@@ -30,8 +30,8 @@ class Claiming(Protocol):
     ) -> None:
         """Never raises; calls `reply` once, on the event loop, maybe before it returns."""
 
-    async def stock_left(self, campaign_id: CampaignId, /) -> int | None:
-        """None: that is not known now."""
+    async def stock_left(self, campaigns: Sequence[Campaign], /) -> Sequence[int | None]:
+        """One figure a campaign, maybe a second old. None: that is not known now."""
 
 
 class Telling(Protocol):
@@ -52,7 +52,7 @@ class Directory(Protocol):
     """CampaignDirectory. May raise Unavailable."""
 
     async def list(self) -> Sequence[Campaign]:
-        """All campaigns that the public may see."""
+        """All campaigns that the public may see, by number."""
 
     async def get(self, campaign_id: CampaignId, /) -> Campaign | None:
         """One campaign."""

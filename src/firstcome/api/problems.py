@@ -165,7 +165,8 @@ PROBLEMS = {
             "INVALID_PARAMETER",
             400,
             "A parameter cannot be used",
-            "`wait` comes once and is a number of seconds between 0 and the server's maximum.",
+            "`wait` comes once and is a number of seconds between 0 and the server's maximum; "
+            "`limit` is a whole number from 1 to 500, `after` the number of a campaign or 0.",
             _UNTOUCHED,
             "Correct or leave out the parameter.",
         ),

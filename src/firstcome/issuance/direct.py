@@ -9,12 +9,14 @@ database does not answer is "unknown"; the same Idempotency-Key finds out.
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from time import monotonic, time
 from typing import Any
 
 from firstcome import postgres
 from firstcome.errors import DatabaseUnavailable, RowExists
 from firstcome.issuance.reply import UNAVAILABLE, UNKNOWN, Reply, say
+from firstcome.issuance.stock import Left
 from firstcome.logs import get_logger
 from firstcome.model import Answer, CampaignId, Outcome, Status, UserId
 from firstcome.settings import DirectSettings
@@ -55,13 +57,14 @@ class Direct:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def stock_left(self, campaign_id: CampaignId) -> int | None:
-        """Return how many coupons are left; None while the database is away."""
+    async def stock_left(self, campaign_ids: Sequence[CampaignId]) -> Left:
+        """Return how many coupons each has left; nothing while the database is away."""
+        asked = {"campaign_ids": list(campaign_ids)}
         try:
-            row = await self._sessions.one(_QUERIES["stock_left"], {"campaign_id": campaign_id})
+            row = await self._sessions.one(_QUERIES["stock_left"], asked)
         except DatabaseUnavailable:
-            return None
-        return None if row is None else int(row[0])
+            return {}
+        return {} if row is None or row[0] is None else dict(zip(*row, strict=True))
 
     async def drain(self) -> None:
         """Wait for the claims under way."""
