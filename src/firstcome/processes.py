@@ -300,7 +300,7 @@ def codes_of(settings: Settings) -> CouponCodes:
 async def _api(settings: Settings, listener: socket.socket) -> None:
     # Litestar's import is paid by the two processes that need it.
     from firstcome.api.auth import Authenticator
-    from firstcome.api.parts import ApiParts
+    from firstcome.api.parts import ApiParts, Condition
     from firstcome.api.server import server
     from firstcome.api.tally import follow
 
@@ -334,7 +334,11 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
         directory=directory,
         codes=codes_of(settings),
         authenticator=authenticator,
-        ready=partial(_missing, connection, appender),
+        condition=lambda: Condition(
+            is_draining=public.should_exit,
+            redis_away=connection.run_id is None,
+            kafka_away=appender.is_away,
+        ),
         settings=settings,
     )
     follow(connection, appender, watcher, {"shared": pool, "direct": sessions})
@@ -342,7 +346,7 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
     appender.start()
     await authenticator.start()
     public = server(parts, [listener])
-    ready = asyncio.create_task(_say_ready_once(parts.ready))
+    ready = asyncio.create_task(_say_ready_once(partial(_missing, connection, appender)))
     catalogue.CONNECTIONS.follow(lambda: len(public.server_state.connections))
     watch = asyncio.create_task(_release_waiters(lambda: public.should_exit, watcher))
     pauses = asyncio.create_task(watch_loop())
@@ -359,6 +363,7 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
 
 
 async def _missing(connection: GateConnection, appender: Appender) -> str | None:
+    """What keeps a process that starts from taking claims of every engine."""
     if connection.run_id is None:
         return "no connection to Redis: claims are refused, nothing is lost"
     if appender.is_away:

@@ -19,7 +19,7 @@ import uvloop
 
 from firstcome.api.app import application
 from firstcome.api.auth import Authenticator
-from firstcome.api.parts import ApiParts
+from firstcome.api.parts import ApiParts, Condition
 from firstcome.api.server import server
 from firstcome.api.tokens import SharedSecret
 from firstcome.errors import DatabaseUnavailable
@@ -73,7 +73,7 @@ class Parts:
         self.claims: list[tuple[int, str, int]] = []
         self.waits: list[float] = []
         self.held: list[tuple[Callable[[Any], None], Any]] = []
-        self.missing: str | None = None
+        self.condition = Condition(is_draining=False, redis_away=False, kafka_away=False)
         self.campaigns = 2
 
     def claim(
@@ -122,9 +122,6 @@ class Parts:
 
     def code(self, campaign_id: CampaignId, position: int) -> str:
         return f"CODE-{campaign_id}-{position}"
-
-    async def ready(self) -> str | None:
-        return self.missing
 
 
 def _campaign(campaign_id: int) -> Campaign:
@@ -260,7 +257,7 @@ def _parts(parts: Parts, settings: Settings, authenticator: Authenticator | None
         directory=parts,
         codes=parts,
         authenticator=authenticator or Authenticator(settings.auth),
-        ready=parts.ready,
+        condition=lambda: parts.condition,
         settings=settings,
     )
 

@@ -109,14 +109,25 @@ def test_user_sees_the_own_coupons_with_codes_of_issued_ones(stage: Stage) -> No
 
 def test_probes_tell_life_from_readiness(stage: Stage) -> None:
     assert _json(stage, "/healthz") == {"status": "alive"}
-    assert _json(stage, "/readyz") == {"status": "ready"}
-    stage.parts.missing = "Redis is away."
+    assert _json(stage, "/readyz") == {"status": "ready", "redis": "there", "kafka": "there"}
+    well = stage.parts.condition
+    stage.parts.condition = well._replace(is_draining=True)
     try:
-        told = _json(stage, "/readyz", 503)
-        assert (told["code"], told["detail"]) == ("NOT_READY", "Redis is away.")
+        assert _json(stage, "/readyz", 503)["code"] == "NOT_READY"
         assert _json(stage, "/healthz") == {"status": "alive"}
     finally:
-        stage.parts.missing = None
+        stage.parts.condition = well
+
+
+def test_engine_that_is_away_is_told_and_leaves_a_process_ready(stage: Stage) -> None:
+    well = stage.parts.condition
+    try:
+        stage.parts.condition = well._replace(kafka_away=True)
+        assert _json(stage, "/readyz") == {"status": "ready", "redis": "there", "kafka": "away"}
+        stage.parts.condition = well._replace(redis_away=True)
+        assert _json(stage, "/readyz") == {"status": "ready", "redis": "away", "kafka": "there"}
+    finally:
+        stage.parts.condition = well
 
 
 @pytest.mark.parametrize("code", PROBLEMS)

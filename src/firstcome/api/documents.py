@@ -1,7 +1,7 @@
 """The JSON documents of the public port, as OpenAPI describes them and as ASGI sends them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from litestar import Response
@@ -90,6 +90,17 @@ class Health(msgspec.Struct):
     """What a probe wants to know."""
 
     status: str
+
+
+class Readiness(msgspec.Struct):
+    """Whether this process answers, and how the engines look from it: each is there or away.
+
+    An engine that is away does not make a process unready: all processes share the engines.
+    """
+
+    status: Literal["ready"]
+    redis: Literal["there", "away"]
+    kafka: Literal["there", "away"]
 
 
 def described(*statuses: int) -> dict[int, ResponseSpec]:

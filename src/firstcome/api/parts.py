@@ -4,10 +4,10 @@ The shapes below are what this package uses of Engines, StatusReader, CampaignDi
 and CouponCodes, and nothing else of them.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from firstcome.api.auth import Authenticator
 from firstcome.model import Answer, Campaign, CampaignId, Position, Standing, Status, UserId
@@ -68,6 +68,14 @@ class Codes(Protocol):
         """The code of an issued coupon."""
 
 
+class Condition(NamedTuple):
+    """How this process is: whether it leaves, and which engines it does without just now."""
+
+    is_draining: bool
+    redis_away: bool
+    kafka_away: bool
+
+
 @dataclass(frozen=True)
 class ApiParts:
     """Everything that answers on the public port."""
@@ -77,6 +85,5 @@ class ApiParts:
     directory: Directory
     codes: Codes
     authenticator: Authenticator
-    # None when this process can work, else what is missing.
-    ready: Callable[[], Awaitable[str | None]]
+    condition: Callable[[], Condition]
     settings: Settings
