@@ -174,7 +174,9 @@ KEYS_REMOVED = Counter(
     by=(SWEEPER,),
 )
 INTERRUPTED = Counter(
-    "firstcome_sweeps_interrupted_total", "Ticks that an absent engine ended.", by=(SWEEPER,)
+    "firstcome_sweeps_interrupted_total",
+    "Ticks and rebuilds that an absent engine ended.",
+    by=(SWEEPER,),
 )
 DRIFT = Gauge(
     "firstcome_drift_claims",
