@@ -11,9 +11,10 @@ import pytest_asyncio
 
 from firstcome import postgres
 from firstcome.campaigns import CampaignDirectory, Campaigns
-from firstcome.issuance.direct import LOCK_TIMEOUT, Direct
+from firstcome.issuance.direct import Direct
 from firstcome.issuance.engines import Engines
 from firstcome.laws.laws import Laws
+from firstcome.metrics import catalogue
 from firstcome.model import Answer, Campaign, CampaignId, Engine, Outcome, Status, UserId
 from firstcome.settings import DirectSettings, Settings
 
@@ -141,12 +142,15 @@ async def test_claim_that_waits_too_long_for_the_row_is_refused_and_counted(
     campaigns: Campaigns, shop: Shop, connection: postgres.Connection
 ) -> None:
     number = opened(campaigns, 1)
+    before = catalogue.DIRECT_REFUSALS.of(catalogue.LOCK_TIMEOUT).now()
     with postgres.transaction(connection):
         connection.execute(
             "SELECT FROM campaigns WHERE campaign_id = %s FOR NO KEY UPDATE", [number]
         )
         assert (await shop.ask(number, "ann")).outcome is Outcome.UNAVAILABLE
-    assert shop.direct.refused_by == {LOCK_TIMEOUT: 1}
+    assert shop.direct.refused_by == {catalogue.LOCK_TIMEOUT: 1}
+    counted = catalogue.DIRECT_REFUSALS.of(catalogue.LOCK_TIMEOUT)
+    assert counted.now() == before + 1
     assert (await shop.ask(number, "ann")).outcome is Outcome.ISSUED
 
 

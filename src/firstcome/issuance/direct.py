@@ -18,13 +18,18 @@ from firstcome.errors import DatabaseUnavailable, RowExists
 from firstcome.issuance.reply import UNAVAILABLE, UNKNOWN, Reply, say
 from firstcome.issuance.stock import Left
 from firstcome.logs import get_logger
+from firstcome.metrics import catalogue
 from firstcome.model import Answer, CampaignId, Outcome, Status, UserId
 from firstcome.settings import DirectSettings
 
 _QUERIES = postgres.queries("direct")
 TELL_SECONDS = 1.0  # refusals of the database are logged so often, as a count
-# SQLSTATEs of what many claims on one row may meet.
-LOCK_TIMEOUT, DEADLOCK = "55P03", "40P01"
+# What the database refuses with, by SQLSTATE; many claims on one row may meet the first two.
+KINDS = {
+    "55P03": catalogue.LOCK_TIMEOUT,
+    "40P01": catalogue.DEADLOCK,
+    None: catalogue.SILENT,
+}
 log = get_logger()
 
 
@@ -36,7 +41,7 @@ class Direct:
         self._sessions = sessions
         self._decide = _QUERIES[settings.variant]
         self._tasks: set[asyncio.Task[None]] = set()
-        self.refused_by: Counter[str] = Counter()  # the database's refusals, by SQLSTATE
+        self.refused_by: Counter[str] = Counter()  # the database's refusals, by kind
         self._told_at = 0.0
 
     def claim(self, campaign_id: CampaignId, user_id: UserId, attempt: int, reply: Reply) -> None:
@@ -99,13 +104,15 @@ class Direct:
         return Answer(Outcome.DUPLICATE, position, Status(status))
 
     def _count(self, error: DatabaseUnavailable) -> None:
-        self.refused_by[error.sqlstate or "no answer"] += 1
+        kind = KINDS.get(error.sqlstate or None, catalogue.OTHER)
+        self.refused_by[kind] += 1
+        catalogue.DIRECT_REFUSALS.add(1, kind)
         if monotonic() - self._told_at >= TELL_SECONDS:
             self._told_at = monotonic()
             log.warning(
                 "claims_refused_by_the_database",
-                lock_timeouts=self.refused_by[LOCK_TIMEOUT],
-                deadlocks=self.refused_by[DEADLOCK],
+                lock_timeouts=self.refused_by[catalogue.LOCK_TIMEOUT],
+                deadlocks=self.refused_by[catalogue.DEADLOCK],
                 all=self.refused_by.total(),
                 last=str(error),
             )
