@@ -38,6 +38,7 @@ from firstcome.issuance.engines import Engines, Way
 from firstcome.issuance.intake import Intake, Log
 from firstcome.issuance.publication import EVENT_TYPE, SOURCE, Publication
 from firstcome.issuance.queue import JournalLog, QueueRecording
+from firstcome.issuance.rebuilder import Rebuilder, RunOnce
 from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.recording import Recording
 from firstcome.issuance.release import Release
@@ -62,6 +63,7 @@ READY_POLL_SECONDS = 0.02
 # The brokers answer within this or count as away: the sweeper has other work to do.
 LOG_ANSWER_SECONDS = 2.0
 RELAY_SPARE_SECONDS = 2.0
+STOP_SECONDS = 5.0  # a rebuild that a stop has interrupted has tidied up by then
 PREPARE_SECONDS = 60.0
 ASSIGNMENT_SECONDS = 10.0  # a recorder without partitions is a spare, and ready all the same
 
@@ -124,20 +126,29 @@ def serve_sweeper(settings: Settings) -> None:
     """Finish what the path has dropped, and keep the gates alive, until SIGTERM."""
     begin(settings, "sweeper")
     stop = stop_on_signals()
-    events = LogAdmin(settings.kafka, timeout_seconds=LOG_ANSWER_SECONDS)
-    recorder = recorder_of(settings)
+
+    def rebuild() -> RunOnce:
+        events = LogAdmin(settings.kafka, timeout_seconds=LOG_ANSWER_SECONDS)
+        made = Rebuild(settings, events, recorder_of(settings), stop)
+        return partial(made.run_once, only_stale=True)
+
+    rebuilder = Rebuilder(rebuild)
     sweeper = Sweeper(
         settings,
         partial(postgres.connect, settings.postgres, name="firstcome-sweeper"),
         partial(GateSession.open, settings.redis),
-        events,
-        recorder,
-        partial(Rebuild(settings, events, recorder, stop).run_once, only_stale=True),
+        LogAdmin(settings.kafka, timeout_seconds=LOG_ANSWER_SECONDS),
+        recorder_of(settings),
+        rebuilder.begin,
     )
     sweeper.run_once()
     with beside("publication", _publication(settings).run, stop):
+        # Whoever starts a stack wants its gates open; a rebuild that fails is not waited for again.
+        while not (stop.is_set() or rebuilder.wait(settings.sweeper.watch_seconds)):
+            sweeper.run_once()
         log.info("ready")
         sweeper.run(stop)
+    rebuilder.wait(STOP_SECONDS)
 
 
 def serve_relay(settings: Settings) -> None:
@@ -300,7 +311,7 @@ def codes_of(settings: Settings) -> CouponCodes:
 async def _api(settings: Settings, listener: socket.socket) -> None:
     # Litestar's import is paid by the two processes that need it.
     from firstcome.api.auth import Authenticator
-    from firstcome.api.parts import ApiParts
+    from firstcome.api.parts import ApiParts, Condition
     from firstcome.api.server import server
     from firstcome.api.tally import follow
 
@@ -334,7 +345,11 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
         directory=directory,
         codes=codes_of(settings),
         authenticator=authenticator,
-        ready=partial(_missing, connection, appender),
+        condition=lambda: Condition(
+            is_draining=public.should_exit,
+            redis_away=connection.run_id is None,
+            kafka_away=appender.is_away,
+        ),
         settings=settings,
     )
     follow(connection, appender, watcher, {"shared": pool, "direct": sessions})
@@ -342,7 +357,7 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
     appender.start()
     await authenticator.start()
     public = server(parts, [listener])
-    ready = asyncio.create_task(_say_ready_once(parts.ready))
+    ready = asyncio.create_task(_say_ready_once(partial(_missing, connection, appender)))
     catalogue.CONNECTIONS.follow(lambda: len(public.server_state.connections))
     watch = asyncio.create_task(_release_waiters(lambda: public.should_exit, watcher))
     pauses = asyncio.create_task(watch_loop())
@@ -359,6 +374,7 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
 
 
 async def _missing(connection: GateConnection, appender: Appender) -> str | None:
+    """What keeps a process that starts from taking claims of every engine."""
     if connection.run_id is None:
         return "no connection to Redis: claims are refused, nothing is lost"
     if appender.is_away:

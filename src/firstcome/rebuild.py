@@ -31,6 +31,7 @@ from firstcome.gate.session import GateSession
 from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.sweeper import batch_of
 from firstcome.logs import get_logger
+from firstcome.metrics import catalogue
 from firstcome.model import Campaign, CampaignId, CampaignState, Engine
 from firstcome.settings import Settings
 
@@ -107,6 +108,9 @@ class Rebuild:
             ) as connection,
         ):
             if not self._is_alone(connection):
+                self._progress(
+                    "another rebuild is at work: nothing was done; ask again when it has ended"
+                )
                 return 0
             try:
                 chosen = [
@@ -118,7 +122,10 @@ class Rebuild:
                 opened = self._rebuild(session, connection, chosen)
             except _Interrupted:
                 return 0
+            finally:
+                self._recorder.close()
         if opened:
+            catalogue.REBUILT.add(opened)
             log.warning("gates_rebuilt", campaigns=opened, seconds=round(monotonic() - started, 3))
         return opened
 

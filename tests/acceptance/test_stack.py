@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from running import RunningStack, started
+from running import RunningStack, eventually, started
 
 pytestmark = pytest.mark.acceptance
 
@@ -71,6 +71,26 @@ def test_rebuild_on_demand_changes_nothing_for_users(wide: RunningStack) -> None
     assert wide.claim(campaign_id, "ann", key="k").body == first.body
     assert wide.claim(campaign_id, "bob").json["position"] == 2
     wide.run("rebuild", "999999", exit_code=1)
+
+
+def test_process_is_ready_while_an_engine_is_away(wide: RunningStack) -> None:
+    through_kafka, direct = wide.create(3), wide.create(3, "--engine", "direct")
+    pid = next(each["pid"] for each in wide.processes() if each["role"] == "kafka")
+    broker = psutil.Process(pid)
+    broker.suspend()
+    try:
+        eventually("away", lambda: wide.ask("GET", "/readyz").json.get("kafka") == "away")
+        # Many looks: both processes answer, and neither leaves.
+        looks = [wide.ask("GET", "/readyz") for _ in range(20)]
+        assert {look.status for look in looks} == {200}
+        refused = wide.claim(through_kafka, "ann", key="k")
+        assert (refused.status, "retry-after" in refused.headers) == (503, True)
+        assert wide.claim(direct, "ann").status == 201
+    finally:
+        broker.resume()
+    eventually("back", lambda: wide.claim(through_kafka, "ann", key="k").status == 202)
+    well = {"status": "ready", "redis": "there", "kafka": "there"}
+    eventually("all there", lambda: wide.ask("GET", "/readyz").json == well)
 
 
 def test_campaign_goes_on_after_a_stop(wide: RunningStack) -> None:

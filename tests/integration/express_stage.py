@@ -19,7 +19,7 @@ import uvloop
 
 from firstcome.api.app import application
 from firstcome.api.auth import Authenticator
-from firstcome.api.parts import ApiParts
+from firstcome.api.parts import ApiParts, Condition
 from firstcome.api.server import server
 from firstcome.api.tokens import SharedSecret
 from firstcome.errors import DatabaseUnavailable
@@ -73,7 +73,8 @@ class Parts:
         self.claims: list[tuple[int, str, int]] = []
         self.waits: list[float] = []
         self.held: list[tuple[Callable[[Any], None], Any]] = []
-        self.missing: str | None = None
+        self.condition = Condition(is_draining=False, redis_away=False, kafka_away=False)
+        self.campaigns = 2
 
     def claim(
         self, campaign_id: CampaignId, user_id: UserId, attempt: int, reply: Callable[..., None]
@@ -103,7 +104,7 @@ class Parts:
             reply(said)
 
     async def list(self) -> Sequence[Campaign]:
-        return [_campaign(1), _campaign(2)]
+        return [_campaign(number + 1) for number in range(self.campaigns)]
 
     async def get(self, campaign_id: CampaignId) -> Campaign | None:
         if campaign_id == 9:
@@ -116,14 +117,11 @@ class Parts:
         at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         return [(1, "One", 17, Status.ISSUED, at), (2, "Two", 4, Status.UNDER_REVIEW, at)]
 
-    async def stock_left(self, campaign_id: CampaignId) -> int | None:
-        return 3 if campaign_id == 1 else None
+    async def stock_left(self, campaigns: Sequence[Campaign]) -> Sequence[int | None]:
+        return [3 if each.campaign_id == 1 else None for each in campaigns]
 
     def code(self, campaign_id: CampaignId, position: int) -> str:
         return f"CODE-{campaign_id}-{position}"
-
-    async def ready(self) -> str | None:
-        return self.missing
 
 
 def _campaign(campaign_id: int) -> Campaign:
@@ -259,7 +257,7 @@ def _parts(parts: Parts, settings: Settings, authenticator: Authenticator | None
         directory=parts,
         codes=parts,
         authenticator=authenticator or Authenticator(settings.auth),
-        ready=parts.ready,
+        condition=lambda: parts.condition,
         settings=settings,
     )
 

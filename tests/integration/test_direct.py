@@ -11,9 +11,10 @@ import pytest_asyncio
 
 from firstcome import postgres
 from firstcome.campaigns import CampaignDirectory, Campaigns
-from firstcome.issuance.direct import LOCK_TIMEOUT, Direct
+from firstcome.issuance.direct import Direct
 from firstcome.issuance.engines import Engines
 from firstcome.laws.laws import Laws
+from firstcome.metrics import catalogue
 from firstcome.model import Answer, Campaign, CampaignId, Engine, Outcome, Status, UserId
 from firstcome.settings import DirectSettings, Settings
 
@@ -87,7 +88,7 @@ async def test_everybody_asks_at_once_and_exactly_the_stock_is_issued(
     assert set(told) <= {Outcome.ISSUED, Outcome.OUT_OF_STOCK, Outcome.DUPLICATE}
     issued = sorted(answer.position for answer in answers if answer.outcome is Outcome.ISSUED)
     assert issued == list(range(1, 41))
-    assert await shop.engines.stock_left(number) == 0
+    assert await shop.direct.stock_left([number]) == {number: 0}
     assert [law for law in Laws(settings).check([number]) if not law.held] == []
 
 
@@ -127,7 +128,7 @@ async def test_refusals_name_their_reason(campaigns: Campaigns, shop: Shop) -> N
         "late": Outcome.CLOSED,
     }
     assert (await shop.ask(NOBODY, "ann")).outcome is Outcome.NOT_FOUND
-    assert await shop.engines.stock_left(NOBODY) is None
+    assert await shop.direct.stock_left([NOBODY]) == {}
 
 
 async def test_restock_and_resume_count_at_once(campaigns: Campaigns, shop: Shop) -> None:
@@ -141,12 +142,15 @@ async def test_claim_that_waits_too_long_for_the_row_is_refused_and_counted(
     campaigns: Campaigns, shop: Shop, connection: postgres.Connection
 ) -> None:
     number = opened(campaigns, 1)
+    before = catalogue.DIRECT_REFUSALS.of(catalogue.LOCK_TIMEOUT).now()
     with postgres.transaction(connection):
         connection.execute(
             "SELECT FROM campaigns WHERE campaign_id = %s FOR NO KEY UPDATE", [number]
         )
         assert (await shop.ask(number, "ann")).outcome is Outcome.UNAVAILABLE
-    assert shop.direct.refused_by == {LOCK_TIMEOUT: 1}
+    assert shop.direct.refused_by == {catalogue.LOCK_TIMEOUT: 1}
+    counted = catalogue.DIRECT_REFUSALS.of(catalogue.LOCK_TIMEOUT)
+    assert counted.now() == before + 1
     assert (await shop.ask(number, "ann")).outcome is Outcome.ISSUED
 
 

@@ -3,6 +3,7 @@
 import html.parser
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from express_stage import HELD, Stage, request, serving
@@ -40,9 +41,36 @@ def test_campaigns_are_listed_with_the_stock_that_is_left(stage: Stage) -> None:
                 "closes_at": None,
             }
             for number, left in ((1, 3), (2, None))
-        ]
+        ],
+        "next_after": None,
     }
     assert _json(stage, "/v1/campaigns/1")["stock_left"] == 3
+
+
+def test_campaigns_are_listed_page_by_page(stage: Stage) -> None:
+    stage.parts.campaigns = 1_200
+    try:
+        sizes, seen, after = [], [], 0
+        while after is not None:
+            page: Any = _json(stage, f"/v1/campaigns?limit=500&after={after}")
+            sizes.append(len(page["campaigns"]))
+            seen += [each["campaign_id"] for each in page["campaigns"]]
+            after = page["next_after"]
+        assert (sizes, seen) == ([500, 500, 200], list(range(1, 1_201)))
+        first: Any = _json(stage, "/v1/campaigns")
+        assert (len(first["campaigns"]), first["next_after"]) == (100, 100)
+        last: Any = _json(stage, "/v1/campaigns?after=1100")
+        assert (len(last["campaigns"]), last["next_after"]) == (100, None)
+        assert _json(stage, "/v1/campaigns?after=1200") == {"campaigns": [], "next_after": None}
+    finally:
+        stage.parts.campaigns = 2
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=501", "limit=x", "limit=", "after=-1", "after=1.5", "after=x"]
+)
+def test_page_that_cannot_be_is_a_problem(stage: Stage, query: str) -> None:
+    assert _json(stage, f"/v1/campaigns?{query}", 400)["code"] == "INVALID_PARAMETER"
 
 
 @pytest.mark.parametrize("number", ["99", "x", "0", "9007199254740993", "%00"])
@@ -81,14 +109,25 @@ def test_user_sees_the_own_coupons_with_codes_of_issued_ones(stage: Stage) -> No
 
 def test_probes_tell_life_from_readiness(stage: Stage) -> None:
     assert _json(stage, "/healthz") == {"status": "alive"}
-    assert _json(stage, "/readyz") == {"status": "ready"}
-    stage.parts.missing = "Redis is away."
+    assert _json(stage, "/readyz") == {"status": "ready", "redis": "there", "kafka": "there"}
+    well = stage.parts.condition
+    stage.parts.condition = well._replace(is_draining=True)
     try:
-        told = _json(stage, "/readyz", 503)
-        assert (told["code"], told["detail"]) == ("NOT_READY", "Redis is away.")
+        assert _json(stage, "/readyz", 503)["code"] == "NOT_READY"
         assert _json(stage, "/healthz") == {"status": "alive"}
     finally:
-        stage.parts.missing = None
+        stage.parts.condition = well
+
+
+def test_engine_that_is_away_is_told_and_leaves_a_process_ready(stage: Stage) -> None:
+    well = stage.parts.condition
+    try:
+        stage.parts.condition = well._replace(kafka_away=True)
+        assert _json(stage, "/readyz") == {"status": "ready", "redis": "there", "kafka": "away"}
+        stage.parts.condition = well._replace(redis_away=True)
+        assert _json(stage, "/readyz") == {"status": "ready", "redis": "away", "kafka": "there"}
+    finally:
+        stage.parts.condition = well
 
 
 @pytest.mark.parametrize("code", PROBLEMS)
@@ -138,6 +177,11 @@ def test_openapi_describes_every_public_address(stage: Stage) -> None:
         "/readyz",
         "/problems/{name}",
     }
+    listing = described["paths"]["/v1/campaigns"]["get"]  # type: ignore[index]
+    assert [
+        (each["name"], each["required"], each["schema"].get("maximum"))
+        for each in listing["parameters"]
+    ] == [("limit", False, 500), ("after", False, 2**53)]
     claim = described["paths"]["/v1/campaigns/{campaign_id}/issuances"]["post"]  # type: ignore[index]
     assert {"202", "400", "401", "404", "409", "503"} <= set(claim["responses"])
     assert claim["responses"]["202"]["content"]["application/json"]["schema"]["$ref"].endswith(

@@ -137,11 +137,11 @@ async def test_gate_that_is_shut_or_absent_admits_nobody(
         judged = await door.all_judged(3)
         assert [reply for _, reply in judged] == [-1] * 3
         assert {batch.campaign_id for batch in door.batches if batch.failure.absent} == {absent}  # type: ignore[union-attr]
-        assert [await door.gate.stock_left(number) for number in (absent, shut, old)] == [None] * 3
+        assert await door.gate.stock_left([absent, shut, old]) == {}
         # It opens: nobody has to wait longer than what was remembered.
         open_gate(session, campaign(shut, limit=9))
         await eventually("the opening", lambda: _admitted(door, shut))
-        assert await door.gate.stock_left(shut) == 8
+        assert await door.gate.stock_left([absent, shut]) == {shut: 8}
 
 
 def _admitted(door: Door, number: CampaignId) -> bool:
@@ -216,7 +216,7 @@ async def test_restarted_redis_that_kept_its_gate_admits_nobody(
             assert judged[1] == ("after", -1)
             await eventually("a status", lambda: told)
             assert isinstance(told[0], Failure)
-            assert await door.gate.stock_left(number) is None
+            assert await door.gate.stock_left([number]) == {}
             assert register.read(later, number).position_last == 1
             remove(later, number)
 

@@ -59,7 +59,9 @@ def test_second_rebuild_leaves_the_first_one_alone(drop: Recovery) -> None:
     first.start()
     assert is_shut.wait(10)
     field = register.read(drop.session, number).field
-    assert run(drop, number, other) == 0
+    said: list[str] = []
+    assert run(drop, number, other, progress=said.append) == 0
+    assert [each.partition(":")[0] for each in said] == ["another rebuild is at work"]
     assert register.read(drop.session, number).field == field
     assert register.read(drop.session, other).epoch == 1
     go_on.set()

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import pytest
 
@@ -12,9 +13,11 @@ from firstcome.eventlog.admin import LogAdmin, Offsets
 from firstcome.gate import keys, register
 from firstcome.gate.session import GateSession
 from firstcome.issuance.cancellation import Cancellation, Reason, cancel
+from firstcome.issuance.rebuilder import Rebuilder
 from firstcome.issuance.sweeper import Sweeper, Swept
 from firstcome.model import Campaign, CampaignId, CampaignState, Verdict
 from firstcome.settings import Settings
+from running import eventually
 from tests.integration.recovery_stage import Recovery, scaled
 
 pytestmark = pytest.mark.integration
@@ -233,6 +236,31 @@ def test_healthy_campaigns_do_not_feel_a_rebuild_that_fails(
         sweeper.run_once()
     assert drop.rows(healthy) == issued("ann")
     assert drop.admit(healthy, "eve") == [Verdict.PAUSED]
+    sweeper.close()
+
+
+def test_healthy_campaigns_do_not_wait_for_a_rebuild(drop: Recovery) -> None:
+    """It waits for recorders, which are behind; nobody else does."""
+    healthy, ill = drop.open_campaign(), drop.open_campaign()
+    drop.append(ill, 1, ["eve"])
+    register.shut(drop.session, ill, "shut:1:token")
+    steps: list[str] = []
+    rebuild = drop.rebuild(progress=steps.append)
+    rebuilder = Rebuilder(lambda: partial(rebuild.run_once, only_stale=True))
+    sweeper = drop.sweeper(rebuild=rebuilder.begin)
+    sweeper.run_once()
+    eventually("a rebuild that waits", lambda: "waiting for recorders" in " ".join(steps))
+    drop.admit(healthy, "ann")
+    Campaigns(drop.connect).pause(healthy, "me")
+    sweep(sweeper, lambda swept: swept.mirrored > 0)
+    assert drop.admit(healthy, "bob") == [Verdict.PAUSED]
+    assert not rebuilder.wait(0)
+    assert register.read(drop.session, ill).epoch is None
+
+    drop.record_log()
+    assert rebuilder.wait(10)
+    assert register.read(drop.session, ill).epoch == 2
+    assert drop.rows(ill) == issued("eve")
     sweeper.close()
 
 

@@ -190,6 +190,7 @@ def _samples(engine: str, scenario: str, seconds: float, noise: random.Random) -
             "postgres_connections_max": {"": 100.0},
             "postgres_lock_waits": {"": noise.uniform(20, 36) if direct and on else 0.0},
             "postgres_deadlocks_total": {"": 0.0},
+            "lock_timeouts_total": {"": 0.0},
             "redis_memory_bytes": {"": 4e6 + issued * 20},
         }
         if not direct:

@@ -131,9 +131,13 @@ def test_samples_count_only_while_the_crowd_is_answered() -> None:
     assert BY_KEY["lock_waits"].value(run) == 20
 
 
-def test_deadlocks_count_those_of_the_run_alone() -> None:
-    samples = [Sample(at, {"postgres_deadlocks_total": {"": 7 + at}}) for at in (0.0, 1.0, 2.0)]
-    assert BY_KEY["deadlocks"].value(compared.run("direct", samples=samples)) == 2
+@pytest.mark.parametrize(
+    ("key", "metric"),
+    [("deadlocks", "postgres_deadlocks_total"), ("lock_timeouts", "lock_timeouts_total")],
+)
+def test_row_counts_what_happened_in_the_run_alone(key: str, metric: str) -> None:
+    samples = [Sample(at, {metric: {"": 7 + at}}) for at in (0.0, 1.0, 2.0)]
+    assert BY_KEY[key].value(compared.run("direct", samples=samples)) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Which engine takes a claim, while the directory answers, is slow, or cannot."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -24,8 +25,8 @@ class Way:
         self.came.append(user_id)
         reply(Answer(Outcome.REQUESTED))
 
-    async def stock_left(self, campaign_id: CampaignId) -> int | None:
-        return len(self.came)
+    async def stock_left(self, campaign_ids: Sequence[CampaignId]) -> dict[CampaignId, int]:
+        return {each: len(self.came) for each in campaign_ids}
 
     async def drain(self) -> None:
         self.came.append("drained")
@@ -52,8 +53,12 @@ class Scene:
         await self.answers.wait()
         if self.is_away:
             raise DatabaseUnavailable("planted")
-        engine = {KAFKA: Engine.KAFKA, DIRECT: Engine.DIRECT}.get(campaign_id)
-        return engine and type("Campaign", (), {"engine": engine})
+        return None if campaign_id == NOBODY else self.offer(campaign_id)
+
+    def offer(self, campaign_id: CampaignId) -> Any:
+        """Stand for a campaign."""
+        engine = {KAFKA: Engine.KAFKA, DIRECT: Engine.DIRECT}[campaign_id]
+        return type("Campaign", (), {"campaign_id": campaign_id, "engine": engine})
 
     async def claim(self, campaign_id: CampaignId, *users: str) -> None:
         """Claim for these users, and let everything happen."""
@@ -68,7 +73,8 @@ async def test_each_claim_goes_to_its_campaigns_engine_and_is_looked_up_once() -
     await scene.claim(DIRECT, "bob")
     await scene.claim(DIRECT, "eve")
     assert (scene.gate.came, scene.direct.came, scene.asked) == (["ann"], ["bob", "eve"], 2)
-    assert await scene.engines.stock_left(DIRECT) == 2
+    offers: Any = [scene.offer(DIRECT), scene.offer(KAFKA)]
+    assert await scene.engines.stock_left(offers) == [2, 1]
 
 
 async def test_claims_wait_for_one_lookup_and_keep_their_order() -> None:

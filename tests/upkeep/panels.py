@@ -119,8 +119,12 @@ OURS = {
             },
         ),
         Ours(
-            "Lock waits and deadlocks",
-            {"postgres_lock_waits": "waiting", "postgres_deadlocks_total": "deadlocks"},
+            "Lock waits, deadlocks and time-outs",
+            {
+                "postgres_lock_waits": "waiting",
+                "postgres_deadlocks_total": "deadlocks",
+                "lock_timeouts_total": "timed out",
+            },
         ),
     ),
     "Redis": (

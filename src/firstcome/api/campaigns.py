@@ -1,12 +1,14 @@
 """Campaigns and a user's coupons over HTTP; all of it through ASGI, none of it hot."""
 
-import asyncio
-from typing import Any
+from bisect import bisect_right
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get
 from litestar.handlers import BaseRouteHandler
-from litestar.params import FromPath
+from litestar.params import FromPath, Parameter
 
 from firstcome.api.documents import (
     CampaignDocument,
@@ -19,8 +21,22 @@ from firstcome.api.documents import (
 from firstcome.api.parts import ApiParts
 from firstcome.api.problems import REPLIES
 from firstcome.api.replies import Reply, reply
-from firstcome.api.requests import Route, asked_by, campaign_id_of, wanted_of
+from firstcome.api.requests import CAMPAIGN_ID_MAX, Route, asked_by, campaign_id_of, wanted_of
 from firstcome.model import Campaign, CampaignId, Status
+
+# Campaigns of one page. A page of the most takes some milliseconds of the process that tells it.
+LISTED, LISTED_MAX = 100, 500
+_Limit = Annotated[
+    int, Parameter(ge=1, le=LISTED_MAX, description="How many campaigns at most; 100 by default.")
+]
+_After = Annotated[
+    int,
+    Parameter(
+        ge=0,
+        le=CAMPAIGN_ID_MAX,
+        description="Only campaigns with a higher number: `next_after` of the page before.",
+    ),
+]
 
 
 def handlers(parts: ApiParts) -> list[BaseRouteHandler]:
@@ -29,15 +45,18 @@ def handlers(parts: ApiParts) -> list[BaseRouteHandler]:
     @get(
         "/v1/campaigns",
         operation_id="campaigns",
-        summary="All campaigns, with the stock that is left",
-        responses=described(503),
+        summary="All campaigns, page by page, with the stock that is left",
+        responses=described(400, 503),
         tags=["campaigns"],
         security=[],
     )
-    async def campaigns() -> Response[CampaignList]:
-        listed = await parts.directory.list()
-        documents = await asyncio.gather(*(_document(parts, each) for each in listed))
-        return _ok(CampaignList(list(documents)))
+    async def campaigns(limit: _Limit = LISTED, after: _After = 0) -> Response[CampaignList]:
+        known = await parts.directory.list()
+        start = bisect_right(known, after, key=attrgetter("campaign_id"))
+        page = known[start : start + limit]
+        is_last = start + limit >= len(known)
+        next_after = None if is_last else page[-1].campaign_id
+        return _ok(CampaignList(await _documents(parts, page), next_after))
 
     @get(
         "/v1/campaigns/{campaign_id:str}",
@@ -52,7 +71,7 @@ def handlers(parts: ApiParts) -> list[BaseRouteHandler]:
         found = None if number is None else await parts.directory.get(number)
         if found is None:
             return response(REPLIES["CAMPAIGN_NOT_FOUND"])
-        return _ok(await _document(parts, found))
+        return _ok((await _documents(parts, [found]))[0])
 
     @get(
         "/v1/users/me/coupons",
@@ -92,17 +111,21 @@ def handlers(parts: ApiParts) -> list[BaseRouteHandler]:
     return [campaigns, campaign, coupons]
 
 
-async def _document(parts: ApiParts, campaign: Campaign) -> CampaignDocument:
-    return CampaignDocument(
-        campaign_id=campaign.campaign_id,
-        name=campaign.name,
-        engine=campaign.engine,
-        state=campaign.state,
-        stock=campaign.stock,
-        stock_left=await parts.intake.stock_left(campaign.campaign_id),
-        opens_at=campaign.opens_at,
-        closes_at=campaign.closes_at,
-    )
+async def _documents(parts: ApiParts, campaigns: Sequence[Campaign]) -> list[CampaignDocument]:
+    left = await parts.intake.stock_left(campaigns)
+    return [
+        CampaignDocument(
+            campaign_id=campaign.campaign_id,
+            name=campaign.name,
+            engine=campaign.engine,
+            state=campaign.state,
+            stock=campaign.stock,
+            stock_left=stock_left,
+            opens_at=campaign.opens_at,
+            closes_at=campaign.closes_at,
+        )
+        for campaign, stock_left in zip(campaigns, left, strict=True)
+    ]
 
 
 def _ok(document: msgspec.Struct) -> Response[Any]:

@@ -1,7 +1,7 @@
 """The JSON documents of the public port, as OpenAPI describes them and as ASGI sends them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from litestar import Response
@@ -50,7 +50,7 @@ class ProblemPage(msgspec.Struct):
 
 
 class CampaignDocument(msgspec.Struct):
-    """An offer. stock_left is null while it is not known."""
+    """An offer. stock_left may be a second old, and is null while it is not known."""
 
     campaign_id: int
     name: str
@@ -63,9 +63,10 @@ class CampaignDocument(msgspec.Struct):
 
 
 class CampaignList(msgspec.Struct):
-    """All campaigns."""
+    """Campaigns, oldest first. next_after is where the next page begins, null after the last."""
 
     campaigns: list[CampaignDocument]
+    next_after: int | None
 
 
 class Coupon(msgspec.Struct):
@@ -89,6 +90,17 @@ class Health(msgspec.Struct):
     """What a probe wants to know."""
 
     status: str
+
+
+class Readiness(msgspec.Struct):
+    """Whether this process answers, and how the engines look from it: each is there or away.
+
+    An engine that is away does not make a process unready: all processes share the engines.
+    """
+
+    status: Literal["ready"]
+    redis: Literal["there", "away"]
+    kafka: Literal["there", "away"]
 
 
 def described(*statuses: int) -> dict[int, ResponseSpec]:

@@ -1,6 +1,5 @@
 """Addresses for those who run and use the service: probes, problem pages, OpenAPI."""
 
-import asyncio
 from typing import Any
 
 import msgspec
@@ -8,14 +7,21 @@ from litestar import Request, Response, get
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath
 
-from firstcome.api.documents import Health, ProblemPage, described, response
+from firstcome.api.documents import Health, ProblemPage, Readiness, described, response
 from firstcome.api.parts import ApiParts
 from firstcome.api.problems import PROBLEMS, REPLIES, refusal
 from firstcome.api.replies import reply
 
-_READY_TIMEOUT_SECONDS = 2.0
 _ALIVE = reply(200, msgspec.json.encode(Health("alive")))
-_READY = reply(200, msgspec.json.encode(Health("ready")))
+_DRAINING = refusal(
+    "NOT_READY",
+    "This process is stopping: it answers what it has begun and takes no more. "
+    "Send requests to another process.",
+)
+_READYZ = (
+    "Ready means: send requests here. While an engine is away, claims that need it hear 503 with "
+    "Retry-After from every process alike, and everything else is answered."
+)
 
 
 def handlers(parts: ApiParts) -> list[BaseRouteHandler]:
@@ -34,17 +40,22 @@ def handlers(parts: ApiParts) -> list[BaseRouteHandler]:
     @get(
         "/readyz",
         operation_id="readyz",
-        summary="Can this process work?",
+        summary="Does this process answer requests?",
+        description=_READYZ,
         responses=described(503),
         tags=["operation"],
         security=[],
     )
-    async def readyz() -> Response[Health]:
-        try:
-            missing = await asyncio.wait_for(parts.ready(), _READY_TIMEOUT_SECONDS)
-        except TimeoutError:
-            missing = f"The check took longer than {_READY_TIMEOUT_SECONDS:g} seconds."
-        return response(_READY if missing is None else refusal("NOT_READY", missing))
+    async def readyz() -> Response[Readiness]:
+        condition = parts.condition()
+        if condition.is_draining:
+            return response(_DRAINING)
+        told = Readiness(
+            "ready",
+            redis="away" if condition.redis_away else "there",
+            kafka="away" if condition.kafka_away else "there",
+        )
+        return response(reply(200, msgspec.json.encode(told)))
 
     @get(
         "/problems/{name:str}",

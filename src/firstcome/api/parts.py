@@ -4,10 +4,10 @@ The shapes below are what this package uses of Engines, StatusReader, CampaignDi
 and CouponCodes, and nothing else of them.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from firstcome.api.auth import Authenticator
 from firstcome.model import Answer, Campaign, CampaignId, Position, Standing, Status, UserId
@@ -30,8 +30,8 @@ class Claiming(Protocol):
     ) -> None:
         """Never raises; calls `reply` once, on the event loop, maybe before it returns."""
 
-    async def stock_left(self, campaign_id: CampaignId, /) -> int | None:
-        """None: that is not known now."""
+    async def stock_left(self, campaigns: Sequence[Campaign], /) -> Sequence[int | None]:
+        """One figure a campaign, maybe a second old. None: that is not known now."""
 
 
 class Telling(Protocol):
@@ -52,7 +52,7 @@ class Directory(Protocol):
     """CampaignDirectory. May raise Unavailable."""
 
     async def list(self) -> Sequence[Campaign]:
-        """All campaigns that the public may see."""
+        """All campaigns that the public may see, by number."""
 
     async def get(self, campaign_id: CampaignId, /) -> Campaign | None:
         """One campaign."""
@@ -68,6 +68,14 @@ class Codes(Protocol):
         """The code of an issued coupon."""
 
 
+class Condition(NamedTuple):
+    """How this process is: whether it leaves, and which engines it does without just now."""
+
+    is_draining: bool
+    redis_away: bool
+    kafka_away: bool
+
+
 @dataclass(frozen=True)
 class ApiParts:
     """Everything that answers on the public port."""
@@ -77,6 +85,5 @@ class ApiParts:
     directory: Directory
     codes: Codes
     authenticator: Authenticator
-    # None when this process can work, else what is missing.
-    ready: Callable[[], Awaitable[str | None]]
+    condition: Callable[[], Condition]
     settings: Settings

@@ -131,7 +131,7 @@ PROBLEMS = {
             "NOT_READY",
             503,
             "Not ready",
-            "This process cannot work yet, or no longer.",
+            "This process does not answer requests yet, or no longer.",
             _UNTOUCHED,
             "Send requests to another process until /readyz answers 200.",
             retry=True,
@@ -165,7 +165,8 @@ PROBLEMS = {
             "INVALID_PARAMETER",
             400,
             "A parameter cannot be used",
-            "`wait` comes once and is a number of seconds between 0 and the server's maximum.",
+            "`wait` comes once and is a number of seconds between 0 and the server's maximum; "
+            "`limit` is a whole number from 1 to 500, `after` the number of a campaign or 0.",
             _UNTOUCHED,
             "Correct or leave out the parameter.",
         ),

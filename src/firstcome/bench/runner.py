@@ -22,6 +22,7 @@ from firstcome.bench.collect.database import Database
 from firstcome.bench.collect.feed import Feed
 from firstcome.bench.collect.gate import Redis
 from firstcome.bench.collect.machine import Machine
+from firstcome.bench.collect.refusals import Refusals
 from firstcome.bench.collect.stores import Store
 from firstcome.bench.columns import Column
 from firstcome.bench.drop import Drop, Progress
@@ -162,6 +163,10 @@ class Runner:
                 roles.setdefault(process["role"], []).append(process["pid"])
         return roles
 
+    def _api_metrics(self) -> list[str]:
+        """Where the api processes tell their metrics."""
+        return [each["metrics_url"] for each in self._stack.processes() if each["role"] == "api"]
+
     def _watched(self, heard: AnswersHeard) -> Callable[[Progress], None]:
         def watch(progress: Progress) -> None:
             heard.note(progress)
@@ -176,6 +181,7 @@ class Runner:
             heard,
             Claims(self._settings, self._column.engine, campaigns),
             Machine(self.processes),
+            Refusals(self._api_metrics),
             Database(self._settings.postgres),
             Redis(self._settings.redis),
         )

@@ -102,7 +102,8 @@ def compare_engines(  # noqa: PLR0913 - one argument an option
 ) -> None:
     """Run every engine in turn, and write the report. Exit code 1 when a law did not hold."""
     number = _seed(seed)
-    course = Course.quick_one(number) if quick else Course.full_one(number, repetitions)
+    made = Course.quick_one if quick else Course.full_one
+    course = made(number, repetitions)
     past, stores = History(history), stores_of(prometheus, influx)
 
     runs: list[Run] = []

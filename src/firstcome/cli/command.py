@@ -19,6 +19,7 @@ from firstcome.cli import (
     events,
     failpoints,
     faults,
+    reconcile,
     relay,
     scale,
     serve,
@@ -35,7 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (stack, scale, serve, drop, verify, token, doctor):
+for group in (stack, scale, serve, drop, verify, reconcile, token, doctor):
     app.add_typer(group.app)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(dead_letters.app, name="dead-letters")

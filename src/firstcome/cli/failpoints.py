@@ -5,7 +5,7 @@ Works on processes that were started with `failpoints.folder` set, on the same m
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -14,13 +14,12 @@ from firstcome import failpoints
 from firstcome.errors import InvalidSettings, Refused
 from firstcome.settings import Settings
 
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 app = typer.Typer(no_args_is_help=True, help="Named places where a test breaks a process.")
 
 
 @app.command("list")
-def list_points(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
-) -> None:
+def list_points(as_json: AsJson = False) -> None:
     """Show every point, what waits for a process, and what has hit."""
     folder = Settings.load().failpoints.folder
     armed = [path.name for path in failpoints.armed(folder)] if folder else []
@@ -46,20 +45,28 @@ def arm(
         str | None,
         typer.Option(help="Only for this kind: api, recorder, sweeper, rebuild (the verb)."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let the next process that comes by break there, once."""
     try:
         armed = failpoints.arm(_folder(), point, action, role=role)
     except ValueError as error:
         raise Refused(f"nothing was armed: {error}") from error
-    typer.echo(f"armed: {armed.name}: {action}")
+    _say({"armed": armed.name, "action": action}, f"armed: {armed.name}: {action}", as_json)
 
 
 @app.command()
-def disarm() -> None:
+def disarm(as_json: AsJson = False) -> None:
     """Take back whatever no process has met yet."""
-    for name in failpoints.disarm(_folder()):
-        typer.echo(f"disarmed: {name}")
+    names = failpoints.disarm(_folder())
+    _say({"disarmed": names}, "\n".join(f"disarmed: {name}" for name in names), as_json)
+
+
+def _say(document: dict[str, Any], text: str, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+    elif text:
+        typer.echo(text)
 
 
 def _folder() -> Path:

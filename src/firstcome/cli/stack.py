@@ -10,7 +10,9 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -128,6 +130,9 @@ def logs(
     name: Annotated[str | None, typer.Argument(help="A process or role; default: all.")] = None,
     follow_: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Of each process.")] = 20,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document; with --follow one a line.")
+    ] = False,
 ) -> None:
     """Print the last log lines of the local stack."""
     folder = StackFolder(state_folder())
@@ -138,15 +143,24 @@ def logs(
     if not files:
         _say(f"no logs{f' of {name}' if name else ''}; there are: {', '.join(names) or 'none'}")
         raise typer.Exit(1)
-    several = len(files) > 1
-    for file in files:
-        for line in last_lines(file, lines):
-            print(f"{file.stem:<12} {line}" if several else line)
-    try:
-        for file, line in follow(files) if follow_ else ():
-            print(f"{file.stem:<12} {line}" if several else line, flush=True)
-    except KeyboardInterrupt:
+    last = [(file, line) for file in files for line in last_lines(file, lines)]
+    if as_json and not follow_:
+        print(json.dumps({"lines": [_line_document(*each) for each in last]}))
         return
+
+    def show(file: Path, line: str) -> None:
+        if as_json:
+            print(json.dumps(_line_document(file, line)), flush=True)
+        else:
+            print(f"{file.stem:<12} {line}" if len(files) > 1 else line, flush=True)
+
+    with suppress(KeyboardInterrupt):
+        for each in chain(last, follow(files) if follow_ else ()):
+            show(*each)
+
+
+def _line_document(file: Path, line: str) -> dict[str, str]:
+    return {"process": file.stem, "line": line}
 
 
 class _Progress:

@@ -9,8 +9,9 @@ It does not promise that an admitted claim is recorded; the journal, the log and
 the sweeper do.
 """
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 from typing import NamedTuple
@@ -132,13 +133,20 @@ class Gate:
         entrance = self._entrances.get(campaign_id)
         return entrance.epoch if entrance else None
 
-    async def stock_left(self, campaign_id: CampaignId) -> int | None:
-        """Return how many more claims the gate would admit; None while it is shut or away."""
+    async def stock_left(self, campaign_ids: Sequence[CampaignId]) -> dict[CampaignId, int]:
+        """Return how many more claims each gate would admit; without those shut or away.
+
+        One call a campaign, all under way at once: the caller keeps them few.
+        """
         fields = ("epoch", "position_last", "position_limit")
-        values = await self._connection.asked(("HMGET", keys.gate(campaign_id), *fields))
-        if not isinstance(values, list) or self._valid(values[0]) is None:
-            return None
-        return int(values[2]) - int(values[1])
+        asked = [
+            self._connection.asked(("HMGET", keys.gate(each), *fields)) for each in campaign_ids
+        ]
+        left: dict[CampaignId, int] = {}
+        for campaign_id, values in zip(campaign_ids, await asyncio.gather(*asked), strict=True):
+            if isinstance(values, list) and self._valid(values[0]) is not None:
+                left[campaign_id] = int(values[2]) - int(values[1])
+        return left
 
     def _entrance(self, campaign_id: CampaignId) -> _Entrance:
         entrance = self._entrances.get(campaign_id)

@@ -9,20 +9,27 @@ database does not answer is "unknown"; the same Idempotency-Key finds out.
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from time import monotonic, time
 from typing import Any
 
 from firstcome import postgres
 from firstcome.errors import DatabaseUnavailable, RowExists
 from firstcome.issuance.reply import UNAVAILABLE, UNKNOWN, Reply, say
+from firstcome.issuance.stock import Left
 from firstcome.logs import get_logger
+from firstcome.metrics import catalogue
 from firstcome.model import Answer, CampaignId, Outcome, Status, UserId
 from firstcome.settings import DirectSettings
 
 _QUERIES = postgres.queries("direct")
 TELL_SECONDS = 1.0  # refusals of the database are logged so often, as a count
-# SQLSTATEs of what many claims on one row may meet.
-LOCK_TIMEOUT, DEADLOCK = "55P03", "40P01"
+# What the database refuses with, by SQLSTATE; many claims on one row may meet the first two.
+KINDS = {
+    "55P03": catalogue.LOCK_TIMEOUT,
+    "40P01": catalogue.DEADLOCK,
+    None: catalogue.SILENT,
+}
 log = get_logger()
 
 
@@ -34,7 +41,7 @@ class Direct:
         self._sessions = sessions
         self._decide = _QUERIES[settings.variant]
         self._tasks: set[asyncio.Task[None]] = set()
-        self.refused_by: Counter[str] = Counter()  # the database's refusals, by SQLSTATE
+        self.refused_by: Counter[str] = Counter()  # the database's refusals, by kind
         self._told_at = 0.0
 
     def claim(self, campaign_id: CampaignId, user_id: UserId, attempt: int, reply: Reply) -> None:
@@ -55,13 +62,14 @@ class Direct:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def stock_left(self, campaign_id: CampaignId) -> int | None:
-        """Return how many coupons are left; None while the database is away."""
+    async def stock_left(self, campaign_ids: Sequence[CampaignId]) -> Left:
+        """Return how many coupons each has left; nothing while the database is away."""
+        asked = {"campaign_ids": list(campaign_ids)}
         try:
-            row = await self._sessions.one(_QUERIES["stock_left"], {"campaign_id": campaign_id})
+            row = await self._sessions.one(_QUERIES["stock_left"], asked)
         except DatabaseUnavailable:
-            return None
-        return None if row is None else int(row[0])
+            return {}
+        return {} if row is None or row[0] is None else dict(zip(*row, strict=True))
 
     async def drain(self) -> None:
         """Wait for the claims under way."""
@@ -96,13 +104,15 @@ class Direct:
         return Answer(Outcome.DUPLICATE, position, Status(status))
 
     def _count(self, error: DatabaseUnavailable) -> None:
-        self.refused_by[error.sqlstate or "no answer"] += 1
+        kind = KINDS.get(error.sqlstate or None, catalogue.OTHER)
+        self.refused_by[kind] += 1
+        catalogue.DIRECT_REFUSALS.add(1, kind)
         if monotonic() - self._told_at >= TELL_SECONDS:
             self._told_at = monotonic()
             log.warning(
                 "claims_refused_by_the_database",
-                lock_timeouts=self.refused_by[LOCK_TIMEOUT],
-                deadlocks=self.refused_by[DEADLOCK],
+                lock_timeouts=self.refused_by[catalogue.LOCK_TIMEOUT],
+                deadlocks=self.refused_by[catalogue.DEADLOCK],
                 all=self.refused_by.total(),
                 last=str(error),
             )

@@ -7,15 +7,16 @@ cannot say, goes to the gate: it knows its own campaigns and explains why it ref
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import NamedTuple, Protocol
 
 from firstcome.campaigns import CampaignDirectory
 from firstcome.errors import DatabaseUnavailable
 from firstcome.issuance.reply import UNAVAILABLE, Reply
+from firstcome.issuance.stock import Left, StockBoard
 from firstcome.logs import get_logger
-from firstcome.model import CampaignId, Engine, UserId
+from firstcome.model import Campaign, CampaignId, Engine, UserId
 
 # For so long a campaign without an answer goes to the gate and is not looked up again.
 UNKNOWN_SECONDS, AWAY_SECONDS = 0.1, 1.0
@@ -31,8 +32,8 @@ class Way(Protocol):
     ) -> None:
         """Answer through `reply`, once, on the event loop. Never raises."""
 
-    async def stock_left(self, campaign_id: CampaignId, /) -> int | None:
-        """Return how many coupons are left; None: that is not known now."""
+    async def stock_left(self, campaign_ids: Sequence[CampaignId], /) -> Left:
+        """Return how many coupons each has left; without those of which that is not known now."""
 
     async def drain(self) -> None:
         """Finish what is owed."""
@@ -59,6 +60,9 @@ class Engines:
     ) -> None:
         """The first way takes what nobody can look up; `waiting_max`: claims, beyond it 503."""
         self._ways = dict(ways)
+        self._boards = {
+            engine: StockBoard(way.stock_left, clock=clock) for engine, way in self._ways.items()
+        }
         self._gate = next(iter(self._ways.values()))
         self._directory = directory
         self._waiting_max = waiting_max
@@ -88,9 +92,14 @@ class Engines:
         else:
             waiting.append(_Waiting(user_id, attempt, reply))
 
-    async def stock_left(self, campaign_id: CampaignId) -> int | None:
-        """Return how many coupons a campaign has left; None: that is not known now."""
-        return await (await self._way(campaign_id)).stock_left(campaign_id)
+    async def stock_left(self, campaigns: Sequence[Campaign]) -> list[int | None]:
+        """Return how many coupons each has left, at most a second old; None: not known now."""
+        asked: dict[Engine, list[CampaignId]] = {}
+        for campaign in campaigns:
+            asked.setdefault(campaign.engine, []).append(campaign.campaign_id)
+        boards = (self._boards[engine].left(ids) for engine, ids in asked.items())
+        left = {key: value for part in await asyncio.gather(*boards) for key, value in part.items()}
+        return [left[campaign.campaign_id] for campaign in campaigns]
 
     async def drain(self) -> None:
         """Let every engine finish what it owes."""

@@ -9,7 +9,7 @@ sweeper settles it, and the same Idempotency-Key finds it again.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from time import monotonic
 from typing import Protocol
@@ -23,6 +23,7 @@ from firstcome.gate.watcher import SettledWatcher
 from firstcome.issuance.compensation import Compensation
 from firstcome.issuance.release import Release
 from firstcome.issuance.reply import UNAVAILABLE, UNKNOWN, Reply, say
+from firstcome.issuance.stock import Left
 from firstcome.logs import get_logger
 from firstcome.metrics import catalogue
 from firstcome.model import (
@@ -165,9 +166,9 @@ class Intake:
             _answer(owed, promised=False)
         self._owed.clear()
 
-    async def stock_left(self, campaign_id: CampaignId) -> int | None:
-        """Return how many coupons are left; None: the gate is shut or away."""
-        return await self._gate.stock_left(campaign_id)
+    async def stock_left(self, campaign_ids: Sequence[CampaignId]) -> Left:
+        """Return how many coupons each has left, without those whose gate is shut or away."""
+        return await self._gate.stock_left(campaign_ids)
 
     async def drain(self) -> None:
         """Wait for compensations under way."""

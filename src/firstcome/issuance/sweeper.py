@@ -68,7 +68,11 @@ class Swept(NamedTuple):
 
 
 class Sweeper:
-    """For one thread. `rebuild` makes the gates of these campaigns anew and returns how many."""
+    """For one thread.
+
+    `rebuild` has the gates of these campaigns made anew, which it does not wait for where other
+    campaigns must not wait (see rebuilder.py); it returns how many are open again by now.
+    """
 
     def __init__(
         self,
@@ -144,7 +148,7 @@ class Sweeper:
             trimmed, recorded = self._sweep(session, healthy, gates)
             self.reconciliation.run_once(connection, healthy, gates)
             removed = self._archived.run_once(connection, session)
-        # Last: it may wait for long, or fail again and again; healthy gates must not feel that.
+        # Last: it may fail again and again; healthy gates must not feel that.
         rebuilt = self._rebuild(stale) if stale else 0
         return self._told(Swept(mirrored, trimmed, recorded, rebuilt, removed))
 
@@ -152,7 +156,6 @@ class Sweeper:
         catalogue.SWEPT_AT.set(time())
         catalogue.MIRRORED.add(swept.mirrored)
         catalogue.SWEPT.add(swept.recorded)
-        catalogue.REBUILT.add(swept.rebuilt)
         catalogue.KEYS_REMOVED.add(swept.removed)
         return swept
 

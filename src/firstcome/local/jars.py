@@ -12,13 +12,16 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
 from firstcome.errors import FirstcomeError, Unavailable
 
 KAFKA_VERSION = "4.3.1"
+REPOSITORY = "https://repo.maven.apache.org/maven2"
 THREADS = 6
+SILENT_SECONDS = 20.0  # of the repository, before and within an answer; a slow line still sends
 
 
 class JarsUnavailable(Unavailable):
@@ -112,13 +115,17 @@ def _fetch(jar: Jar, folder: Path) -> None:
     from maven_artifact.artifact import Artifact  # only where a stack runs
     from maven_artifact.downloader import Downloader
 
+    downloader = Downloader(base=REPOSITORY)
+    # The package waits for ever, and nobody waits longer for a stack to start.
+    ask = downloader.requestor.request
+    downloader.requestor.request = partial(ask, timeout=SILENT_SECONDS)
     file = folder / jar.file_name
     if file.exists() and _sha256(file) == jar.sha256:
         return
     part = file.with_suffix(".part")
     part.unlink(missing_ok=True)
     try:
-        Downloader().download(Artifact(jar.group, jar.artifact, jar.version), filename=str(part))
+        downloader.download(Artifact(jar.group, jar.artifact, jar.version), filename=str(part))
     except Exception as error:  # the package raises its own and requests' errors
         raise JarsUnavailable(
             f"{jar.file_name} could not be fetched from the Maven repository ({_said(error)}): "

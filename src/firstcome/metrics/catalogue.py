@@ -94,6 +94,15 @@ COMPENSATED = Counter(
     "result",
     by=(API,),
 )
+# Kinds of DIRECT_REFUSALS.
+LOCK_TIMEOUT, DEADLOCK, SILENT, OTHER = "lock_timeout", "deadlock", "no_answer", "other"
+DIRECT_REFUSALS = Counter(
+    "firstcome_direct_refusals_total",
+    "Claims of the engine direct that the database did not decide: lock_timeout, deadlock, "
+    "no_answer, other.",
+    "kind",
+    by=(API,),
+)
 POOL = Gauge("firstcome_pool_connections", "Sessions with PostgreSQL.", "pool", "state", by=(API,))
 POOL_WAITING = Gauge(
     "firstcome_pool_waiting", "Who waits for a session with PostgreSQL.", "pool", by=(API,)
@@ -174,7 +183,9 @@ KEYS_REMOVED = Counter(
     by=(SWEEPER,),
 )
 INTERRUPTED = Counter(
-    "firstcome_sweeps_interrupted_total", "Ticks that an absent engine ended.", by=(SWEEPER,)
+    "firstcome_sweeps_interrupted_total",
+    "Ticks and rebuilds that an absent engine ended.",
+    by=(SWEEPER,),
 )
 DRIFT = Gauge(
     "firstcome_drift_claims",

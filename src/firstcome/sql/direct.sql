@@ -67,4 +67,6 @@ FROM campaigns
 WHERE campaigns.campaign_id = %(campaign_id)s
 
 -- name: stock_left
-SELECT position_limit - position_last FROM campaigns WHERE campaign_id = %(campaign_id)s
+-- Campaigns, and beside them how many coupons each has left; two nulls: there is none of them.
+SELECT array_agg(campaign_id), array_agg(position_limit - position_last)
+FROM campaigns WHERE campaign_id = ANY(%(campaign_ids)s)

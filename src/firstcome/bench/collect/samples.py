@@ -33,6 +33,7 @@ METRICS = (
     Metric("postgres_rollbacks_per_second", "transactions/s", "Rolled back."),
     Metric("postgres_lock_waits", "sessions", "Sessions that wait for a lock right now."),
     Metric("postgres_deadlocks_total", "deadlocks", "Since the stack's start."),
+    Metric("lock_timeouts_total", "claims", "Given up waiting for a row, since the stack's start."),
     Metric("redis_memory_bytes", "bytes", "Allocated by the server (used_memory)."),
     Metric("redis_commands_per_second", "commands/s", "Commands processed."),
     Metric("consumer_lag_records", "records", "In the log, beyond what recorders have done."),

@@ -66,6 +66,14 @@ _SAMPLED: tuple[tuple[str, str, str, str, Reading, Need], ...] = (
         Need.NOTHING,
     ),
     (
+        "lock_timeouts",
+        "count",
+        "Lock time-outs (claims answered 503)",
+        "락 대기 시간 초과 횟수 (503으로 답한 요청)",
+        growth(total("lock_timeouts_total")),
+        Need.NOTHING,
+    ),
+    (
         "redis_memory",
         "MB",
         "Redis memory, average",
