@@ -92,6 +92,8 @@ class Sampler:
                 _tell_redis(gate)
         except GateUnavailable:
             catalogue.REDIS_UP.set(0)
+            for gauge in catalogue.OF_REDIS:
+                gauge.replace({})
 
 
 def _tell_redis(gate: GateSession) -> None:

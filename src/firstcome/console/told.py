@@ -24,7 +24,10 @@ LOOK_SECONDS = 2.0
 ANSWER_SECONDS = 1.0
 READERS = 4
 # What is looked at; to parse the rest would cost the drop a part of a core.
-WANTED = (catalogue.CLAIM.name, catalogue.DRIFT.name, catalogue.RECORDER_STOPPED.name)
+WANTED = (
+    *(catalogue.CLAIM.name, catalogue.DRIFT.name, catalogue.RECORDER_STOPPED.name),
+    catalogue.SWEPT_AT.name,
+)
 log = get_logger()
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -54,8 +57,8 @@ class Told(msgspec.Struct, frozen=True):
 
     processes: list[ToldProcess] = []
     answers: Answers | None = None
-    drift: dict[str, dict[str, int]] = {}  # campaign -> kind -> claims
-    recorders_stopped: int = 0
+    drift: dict[str, dict[str, int]] | None = None  # campaign -> kind -> claims
+    recorders_stopped: int | None = None
 
 
 class _Seen(NamedTuple):
@@ -97,16 +100,9 @@ class ToldBy:
         ]
         seen = _Seen(monotonic(), told)
         answers = self._answers(seen)
-        drift: dict[str, dict[str, int]] = {}
-        for _, found in told:
-            for (name, labels), value in found.items():
-                if name == catalogue.DRIFT.name and value:
-                    by = dict(labels)
-                    drift.setdefault(by["campaign_id"], {})[by["kind"]] = int(value)
-        stopped = sum(
-            found.get((catalogue.RECORDER_STOPPED.name, ()), 0.0) > 0 for _, found in told
-        )
-        self.latest = Told([each for each, _ in told], answers, drift, stopped)
+        all_series = [found for _, found in told]
+        processes = [each for each, _ in told]
+        self.latest = Told(processes, answers, drift_in(all_series), stopped_in(all_series))
 
     def _processes(self) -> list[ToldProcess]:
         if self._settings.status_file is not None:
@@ -139,6 +135,26 @@ class ToldBy:
         if not known:
             return None
         return Answers(quantile(buckets, 0.5), quantile(buckets, 0.99), rates)
+
+
+def drift_in(all_series: list[Series]) -> dict[str, dict[str, int]] | None:
+    """Return what sweepers say has drifted; None: none of them has looked, as far as is known."""
+    if not any(found.get((catalogue.SWEPT_AT.name, ())) for found in all_series):
+        return None
+    drift: dict[str, dict[str, int]] = {}
+    for found in all_series:
+        for (name, labels), value in found.items():
+            if name == catalogue.DRIFT.name and value:
+                by = dict(labels)
+                drift.setdefault(by["campaign_id"], {})[by["kind"]] = int(value)
+    return drift
+
+
+def stopped_in(all_series: list[Series]) -> int | None:
+    """Return how many recorders say that they stand still; None: no recorder answers."""
+    told = [found.get((catalogue.RECORDER_STOPPED.name, ())) for found in all_series]
+    known = [each for each in told if each is not None]
+    return sum(each > 0 for each in known) if known else None
 
 
 def quantile(buckets: dict[float, float], share: float) -> float | None:

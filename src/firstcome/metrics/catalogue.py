@@ -306,6 +306,9 @@ OF_THE_DROP = (
     TRANSACTION_OLDEST,
 )
 
+# What nobody knows while Redis is away.
+OF_REDIS = (REDIS_MEMORY, REDIS_MEMORY_MAX, REDIS_CLIENTS, REDIS_WRITES)
+
 METRICS: tuple[Metric, ...] = tuple(  # type: ignore[type-arg]
     value for value in list(globals().values()) if isinstance(value, Metric)
 )

@@ -50,6 +50,9 @@ function showDrop(card, drop, rates) {
   write(card, "issuances", rates?.issuances, tenth);
   write(card, "drain_seconds", rates?.drain_seconds, tenth);
   bar(card, drop);
+  const l1 = document.querySelector("[data-l1]");
+  const given = l1?.dataset.l1.replace("%1", whole.format(drop.issued + drop.under_review));
+  if (l1) l1.textContent = given.replace("%2", whole.format(drop.stock));
 }
 
 function showVitals(look) {
@@ -121,6 +124,13 @@ function needsKey(look) {
   return look.needs.map((each) => `${each.kind}:${each.campaign_id || ""}:${each.count || ""} `).join("");
 }
 
+// As parts.html writes it.
+function lawsKey(look, drop) {
+  const drift = look.told.drift && Object.entries(look.told.drift[drop.campaign_id] || {});
+  const told = drift ? drift.map(([kind, count]) => `${kind}:${count} `).join("") : "?";
+  return `${drop.issued + drop.under_review > drop.stock ? 1 : 0} ${told}`;
+}
+
 function isSame(look) {
   const cards = [...document.querySelectorAll("[data-campaign]")];
   const drops = new Map((look.report?.campaigns || []).map((each) => [String(each.campaign_id), each]));
@@ -130,7 +140,9 @@ function isSame(look) {
   if (root?.dataset.needs !== undefined && root.dataset.needs !== needsKey(look)) return false;
   return cards.every((card) => {
     const drop = drops.get(card.dataset.campaign);
-    return drop && card.dataset.told === `${drop.version} ${drop.state} ${drop.gate.state}`;
+    if (!drop || card.dataset.told !== `${drop.version} ${drop.state} ${drop.gate.state}`) return false;
+    const laws = document.querySelector("[data-laws]"); // of the one drop that the page is about
+    return !laws || laws.dataset.laws === lawsKey(look, drop);
   });
 }
 

@@ -18,14 +18,13 @@ function tell(title, means) {
 
 document.addEventListener("htmx:after:request", (event) => {
   const { ctx } = event.detail;
+  if (ctx.response.headers.has("HX-Redirect")) return; // signed out: the whole page is led on
   const page = new DOMParser().parseFromString(ctx.text, "text/html");
   if (page.getElementById("letters")) {
     trouble.hidden = true;
     return;
   }
   event.preventDefault();
-  // Signed out: the same address leads to the sign-in and back.
-  if (ctx.response.raw.redirected) location.reload();
-  else tell(page.querySelector("main h1")?.textContent ?? trouble.dataset.title, trouble.dataset.means);
+  tell(page.querySelector("main h1")?.textContent ?? trouble.dataset.title, trouble.dataset.means);
 });
 document.addEventListener("htmx:error", () => tell(trouble.dataset.title, trouble.dataset.means));
