@@ -8,8 +8,9 @@ from console_stage import Stage, changed, report
 from prometheus_client import start_http_server
 
 from firstcome.console import told as told_module
+from firstcome.console.growth import quantile
 from firstcome.console.live import Live, TooManyWatchers
-from firstcome.console.told import Told, ToldBy, quantile
+from firstcome.console.told import Told, ToldBy
 from firstcome.metrics import catalogue
 from firstcome.metrics.endpoint import registry_of
 from firstcome.settings import ConsoleSettings
@@ -145,6 +146,7 @@ def test_answers_are_those_since_the_look_before(
             (count, (outcome,)): total,
             ("firstcome_drift_claims", (("campaign_id", "1"), ("kind", "lost"))): 3.0,
             ("firstcome_swept_timestamp_seconds", ()): 1.0,
+            ("firstcome_append_seconds_count", ()): total,
         }
 
     told = ToldBy(ConsoleSettings(status_file=file), lambda: True)

@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from time import monotonic
-from typing import NamedTuple
 
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from firstcome.console.flow import APPENDED, Flow, FlowWatch
+from firstcome.console.growth import Growth, GrowthWatch, Series, quantile
 from firstcome.logs import get_logger
 from firstcome.metrics import catalogue, reading
 from firstcome.settings import ConsoleSettings
@@ -26,11 +27,10 @@ READERS = 4
 # What is looked at; to parse the rest would cost the drop a part of a core.
 WANTED = (
     *(catalogue.CLAIM.name, catalogue.DRIFT.name, catalogue.RECORDER_STOPPED.name),
-    catalogue.SWEPT_AT.name,
+    *(catalogue.SWEPT_AT.name, catalogue.APPEND_FAILURES.name, APPENDED[0]),
+    *(catalogue.READ.name, catalogue.ISSUED_AFTER.name),
 )
 log = get_logger()
-
-Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 class ToldProcess(msgspec.Struct, frozen=True):
@@ -59,13 +59,7 @@ class Told(msgspec.Struct, frozen=True):
     answers: Answers | None = None
     drift: dict[str, dict[str, int]] | None = None  # campaign -> kind -> claims
     recorders_stopped: int | None = None
-
-
-class _Seen(NamedTuple):
-    """One look at all processes."""
-
-    at: float
-    told: list[tuple[ToldProcess, Series]]
+    flow: Flow = Flow()
 
 
 class ToldBy:
@@ -74,15 +68,15 @@ class ToldBy:
     def __init__(self, settings: ConsoleSettings, is_watched: Callable[[], bool]) -> None:
         self._settings = settings
         self._is_watched = is_watched
-        self._before: dict[str, tuple[float, Series]] = {}
         self.latest = Told()
+        self._forget()
 
     def run(self, stop: Event) -> None:
         """Look every two seconds while somebody watches, until `stop` is set."""
         with ThreadPoolExecutor(READERS, "told") as readers:
             while not stop.wait(LOOK_SECONDS):
                 if not self._is_watched():
-                    self.latest, self._before = Told(), {}
+                    self._forget()
                     continue
                 try:
                     self.run_once(readers)
@@ -98,11 +92,20 @@ class ToldBy:
             (msgspec.structs.replace(each, answers=_answered(each, found)), found or {})
             for each, found in zip(processes, series, strict=True)
         ]
-        seen = _Seen(monotonic(), told)
-        answers = self._answers(seen)
-        all_series = [found for _, found in told]
-        processes = [each for each, _ in told]
-        self.latest = Told(processes, answers, drift_in(all_series), stopped_in(all_series))
+        at, all_series = monotonic(), [found for _, found in told]
+        growth = self._growth.read(at, {each.name: found for each, found in told})
+        self.latest = Told(
+            [each for each, _ in told],
+            answers_in(growth),
+            drift_in(all_series),
+            stopped_in(all_series),
+            self._flow.read(growth, at),
+        )
+
+    def _forget(self) -> None:
+        """Nobody watches: what was told is old when somebody comes."""
+        self.latest = Told()
+        self._growth, self._flow = GrowthWatch(), FlowWatch()
 
     def _processes(self) -> list[ToldProcess]:
         if self._settings.status_file is not None:
@@ -110,31 +113,18 @@ class ToldBy:
         urls = self._settings.metrics_urls
         return [ToldProcess(url, "", metrics_url=url) for url in urls]
 
-    def _answers(self, seen: _Seen) -> Answers | None:
-        """Add up what the api processes have answered since they were asked before."""
-        buckets: dict[float, float] = {}
-        rates: dict[str, float] = {}
-        known = False
-        for each, found in seen.told:
-            before = self._before.get(each.name)
-            self._before[each.name] = (seen.at, found)
-            if before is None or not found:
-                continue
-            known = True
-            for (name, labels), value in found.items():
-                grown = value - before[1].get((name, labels), 0.0)
-                # A smaller number: the process is a new one.
-                grown = value if grown < 0 else grown
-                by = dict(labels)
-                if name == f"{catalogue.CLAIM.name}_bucket":
-                    bound = float(by["le"])
-                    buckets[bound] = buckets.get(bound, 0.0) + grown
-                elif name == f"{catalogue.CLAIM.name}_count" and grown:
-                    rate = grown / (seen.at - before[0])
-                    rates[by["outcome"]] = rates.get(by["outcome"], 0.0) + rate
-        if not known:
-            return None
-        return Answers(quantile(buckets, 0.5), quantile(buckets, 0.99), rates)
+
+def answers_in(growth: Growth | None) -> Answers | None:
+    """Return what api processes have answered since the look before; None: none was seen twice."""
+    if growth is None or APPENDED not in growth.rates:
+        return None
+    buckets = growth.buckets(catalogue.CLAIM.name)
+    by_outcome: dict[str, float] = {}
+    for (name, labels), rate in growth.rates.items():
+        if name == f"{catalogue.CLAIM.name}_count" and rate:
+            outcome = dict(labels)["outcome"]
+            by_outcome[outcome] = by_outcome.get(outcome, 0.0) + rate
+    return Answers(quantile(buckets, 0.5), quantile(buckets, 0.99), by_outcome)
 
 
 def drift_in(all_series: list[Series]) -> dict[str, dict[str, int]] | None:
@@ -155,23 +145,6 @@ def stopped_in(all_series: list[Series]) -> int | None:
     told = [found.get((catalogue.RECORDER_STOPPED.name, ())) for found in all_series]
     known = [each for each in told if each is not None]
     return sum(each > 0 for each in known) if known else None
-
-
-def quantile(buckets: dict[float, float], share: float) -> float | None:
-    """Return where a share of the values lies, by a cumulative histogram; None: no values."""
-    bounds = sorted(buckets)
-    total = buckets[bounds[-1]] if bounds else 0.0
-    if total <= 0:
-        return None
-    lower, below = 0.0, 0.0
-    for bound in bounds:
-        count = buckets[bound]
-        if count >= share * total:
-            if bound == float("inf") or count == below:
-                return lower
-            return lower + (bound - lower) * (share * total - below) / (count - below)
-        lower, below = bound, count
-    return lower
 
 
 def _read(url: str | None) -> Series | None:

@@ -267,6 +267,12 @@ DEAD_LETTERS = Gauge(
     "state",
     by=(CONSOLE,),
 )
+DEAD_LETTERS_DECIDED = Counter(
+    "firstcome_dead_letters_decided_total",
+    "Dead letters that were decided, by whomever: redriven, discarded.",
+    "decision",
+    by=(CONSOLE,),
+)
 SLOT_RETAINED = Gauge(
     "firstcome_slot_retained_bytes",
     "Write-ahead log that a replication slot keeps.",

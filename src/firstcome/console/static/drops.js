@@ -73,6 +73,17 @@ function showVitals(look) {
   write(document, "outbox_seconds", look.report.outbox.oldest_seconds, tenth);
 }
 
+function showFlow(flow) {
+  const mebibytes = (bytes) => (bytes === null ? null : bytes / 1048576);
+  const ms = (seconds) => (seconds === null ? null : seconds * 1000);
+  write(document, "records_in", flow.records_in, tenth);
+  write(document, "records_out", flow.records_out, tenth);
+  write(document, "append_failures", flow.append_failures, tenth);
+  write(document, "issued_p95", ms(flow.issued_p95_seconds), tenth);
+  write(document, "redriven", flow.redriven);
+  write(document, "redis_memory", mebibytes(flow.redis_memory_bytes), tenth);
+}
+
 // One at a time: while an engine is silent, pages must not queue up behind each other.
 async function fetchAnew() {
   if (fetching || Date.now() < fetchedAt + 1000) return;
@@ -156,6 +167,7 @@ function show(look) {
   const still = root?.dataset.still !== undefined;
   const unseen = !document.querySelector("[data-vitals]") !== !look.report;
   if (!still && (unseen || bare || !isSame(look) || (every && Date.now() - fetchedAt >= every))) fetchAnew();
+  showFlow(look.told.flow);
   if (!look.report) return;
   for (const drop of look.report.campaigns) {
     const card = document.querySelector(`[data-campaign="${drop.campaign_id}"]`);
