@@ -1,10 +1,12 @@
 """Pages when something is wrong or nothing is there: told in place, and usable by everybody."""
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -71,6 +73,35 @@ def test_list_stays_while_its_filter_is_not_answered(desk: Desk, stack: RunningS
     filter_by(page, campaign)
     expect(page.locator("#letters")).to_contain_text("No dead letter is like that")
     expect(page.locator("#trouble")).to_be_hidden()
+
+
+def test_open_page_says_at_once_that_a_law_is_broken(desk: Desk, stack: RunningStack) -> None:
+    campaign, page = stack.create(2, name="Too many"), desk.page
+    assert stack.claim(campaign, "ann").status == 202
+    desk.open(f"/drops/{campaign}")
+    law = page.locator("[data-laws] li").first
+    expect(law).to_have_text(re.compile("^1 of at most 2 coupons"))
+    assert stack.claim(campaign, "bob").status == 202
+    expect(law).to_have_text(re.compile("^2 of at most 2 coupons"))
+    with psycopg.connect(stack.urls["postgres"], autocommit=True) as session:
+        change = "UPDATE campaigns SET stock = %s WHERE campaign_id = %s"
+        session.execute(change, (1, campaign))
+        try:
+            expect(law).to_have_class("bad")
+            expect(law).to_contain_text("more than the stock of 1")
+            assert desk.faults() == []
+        finally:
+            session.execute(change, (2, campaign))
+    expect(law).to_have_class("good")
+    assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
+
+
+def test_what_is_not_known_yet_is_told_until_it_is(desk: Desk) -> None:
+    page = desk.open("/drops")
+    expect(page.locator("#live.on")).to_be_visible()
+    expect(page.locator(".needs")).not_to_contain_text("not known")
+    desk.open("/health")
+    expect(page.locator("#gates ~ .wide")).to_contain_text("none known")
 
 
 def test_filter_of_somebody_who_is_signed_out_leads_to_the_sign_in(desk: Desk) -> None:
