@@ -43,6 +43,8 @@ TOGETHER = {
     "acceptance/test_metrics.py": "stack",
     "acceptance/test_operator.py": "stack",
     "acceptance/test_user.py": "stack",
+    "browser/test_console.py": "pages",
+    "browser/test_console_states.py": "pages",
     # The stack on small disks.
     "system/test_disks.py": "small disks",
     "system/test_fsync.py": "small disks",

@@ -222,6 +222,25 @@ def test_health_explains_the_decisions_of_a_dry_run(desk: Desk, stack: RunningSt
         scaler.communicate(timeout=30)
 
 
+def test_health_shows_what_flows_and_who_was_redriven(
+    desk: Desk, stack: RunningStack, case: Case
+) -> None:
+    page, users = desk.open("/health"), (f"{case.winner}-{number}" for number in count())
+    for field in ("records_in", "records_out", "append_failures", "redis_memory"):
+        expect(page.locator(f"[data-field={field}]")).to_have_text(re.compile(r"^[\d,]+\.\d$"))
+    campaign, issued = stack.create(1000, name="Flows"), page.locator("[data-field=issued_p95]")
+
+    def told() -> bool:
+        stack.claim(campaign, next(users))
+        return issued.inner_text() != "–"
+
+    eventually("from asked to issued is told", told)
+    redriven = expect(page.locator("[data-field=redriven]"))
+    redriven.to_have_text("0", timeout=70_000)  # those of a minute ago are out
+    stack.said("dead-letters", "redrive", str(case.letter))
+    redriven.to_have_text("1")
+
+
 def test_first_page_says_what_needs_somebody_without_a_reload(
     desk: Desk, stack: RunningStack
 ) -> None:

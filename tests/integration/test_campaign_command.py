@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from firstcome import postgres
-from firstcome.cli import campaign
+from firstcome.cli import campaign, serve
 from firstcome.coupons import CouponCodes
 from firstcome.errors import InvalidSettings, Refused
 from firstcome.eventlog import topics
@@ -42,6 +43,7 @@ def command(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Command:
     app = typer.Typer()
     app.add_typer(campaign.app, name="campaign")
     app.command("migrate")(campaign.migrate)
+    app.command("rebuild")(serve.rebuild)
 
     def run(*arguments: str, warned: Sequence[str] = ()) -> Any:
         result = CliRunner().invoke(app, [*arguments, "--json"])
@@ -51,6 +53,15 @@ def command(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Command:
         return json.loads(result.stdout)
 
     return run
+
+
+def audit_of(connection: postgres.Connection, number: CampaignId) -> list[postgres.Row]:
+    """Return what the audit has of a campaign, oldest first."""
+    with postgres.transaction(connection):
+        return connection.execute(
+            "SELECT actor, action, detail FROM audit WHERE campaign_id = %s ORDER BY audit_id",
+            (number,),
+        ).fetchall()
 
 
 def test_command_makes_shows_changes_and_lists_campaigns(command: Command) -> None:
@@ -100,11 +111,23 @@ def test_command_exports_winners_with_codes_that_check(
         recorder.record([batch(number, 1, ["a", "b"])])
     out = tmp_path / "winners.csv"
     assert command("campaign", "export", str(number), "--out", str(out))["rows"] == 2
+    assert audit_of(connection, number) == [(f"cli:{getuser()}", "campaign.export", {})]
     with out.open() as file:
         found = list(csv.DictReader(file))
     assert [(row["position"], row["user_id"]) for row in found] == [("1", "a"), ("2", "b")]
     codes = CouponCodes(KEY.encode())
     assert codes.check(found[1]["code"]) == (CampaignId(number), 2)
+
+
+def test_command_that_rebuilds_a_gate_is_in_the_audit(
+    command: Command, connection: postgres.Connection
+) -> None:
+    late = ["does not show it"]
+    made = command("campaign", "create", "--name", "tea", "--stock", "5", warned=late)
+    number = made["campaign_id"]
+    assert command("rebuild", str(number)) == {"campaigns": 1, "opened": 1}
+    [_, deed] = audit_of(connection, number)
+    assert deed == (f"cli:{getuser()}", "campaign.rebuild", {"epoch": 0})
 
 
 def test_command_exports_nothing_without_the_key_for_codes(

@@ -8,8 +8,9 @@ from console_stage import Stage, changed, report
 from prometheus_client import start_http_server
 
 from firstcome.console import told as told_module
+from firstcome.console.growth import quantile
 from firstcome.console.live import Live, TooManyWatchers
-from firstcome.console.told import Told, ToldBy, quantile
+from firstcome.console.told import Told, ToldBy
 from firstcome.metrics import catalogue
 from firstcome.metrics.endpoint import registry_of
 from firstcome.settings import ConsoleSettings
@@ -144,6 +145,8 @@ def test_answers_are_those_since_the_look_before(
             (bucket, (("le", "+Inf"), outcome)): total,
             (count, (outcome,)): total,
             ("firstcome_drift_claims", (("campaign_id", "1"), ("kind", "lost"))): 3.0,
+            ("firstcome_swept_timestamp_seconds", ()): 1.0,
+            ("firstcome_append_seconds_count", ()): total,
         }
 
     told = ToldBy(ConsoleSettings(status_file=file), lambda: True)
@@ -155,6 +158,16 @@ def test_answers_are_those_since_the_look_before(
     assert told.latest.answers.by_outcome["REQUESTED"] > 0
     assert told.latest.drift == {"1": {"lost": 3}}
     assert told.latest.processes[0].restarts == 2
+
+
+def test_drift_and_stopped_recorders_are_known_only_from_those_who_know() -> None:
+    drifted = {("firstcome_drift_claims", (("campaign_id", "1"), ("kind", "lost"))): 0.0}
+    swept, stopped = ("firstcome_swept_timestamp_seconds", ()), ("firstcome_recorder_stopped", ())
+    assert told_module.drift_in([{}, drifted]) is None
+    assert told_module.drift_in([{swept: 0.0}]) is None, "its first tick has not ended"
+    assert told_module.drift_in([{}, {swept: 9.0, **drifted}]) == {}
+    assert told_module.stopped_in([{}, {swept: 9.0}]) is None
+    assert told_module.stopped_in([{stopped: 0.0}, {stopped: 1.0}, {}]) == 1
 
 
 def test_numbers_are_read_from_what_a_process_really_tells(

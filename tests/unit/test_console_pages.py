@@ -214,6 +214,29 @@ def test_nonsense_about_letters_is_refused(drop: Stage, form: dict[str, str]) ->
     assert drop.shop.deeds == []
 
 
+@pytest.mark.parametrize("query", ["campaign=abc", "campaign=0", "state=GONE", "reason=none"])
+def test_impossible_filter_is_told_where_the_list_would_be(drop: Stage, query: str) -> None:
+    answer = drop.get(f"/dead-letters?{query}")
+    assert answer.status_code == 400
+    place = answer.text.partition('<div id="letters">')[2]
+    assert words_of("en")("wrong.filter") in place
+    assert 'name="campaign"' in answer.text
+
+
+def test_page_that_failed_is_asked_for_again_with_its_query(drop: Stage) -> None:
+    drop.shop.away = True
+    again = drop.get("/campaigns?before=51&x=%22").text
+    assert 'href="/campaigns?before=51&amp;x=%22">Try again<' in again
+    assert 'href="/drops">To the drops<' in drop.get("/nowhere?x=1").text
+
+
+def test_form_that_failed_leads_to_its_list(drop: Stage) -> None:
+    drop.shop.away = True
+    form = {"step": "do", "confirmation": "q"}
+    assert 'href="/campaigns">To the list<' in drop.post("/campaigns/1/pause?x=1", **form).text
+    assert ">Try again<" not in drop.post("/campaigns/1/pause", **form).text
+
+
 def test_person_page_has_a_sentence_for_every_standing(drop: Stage) -> None:
     text = drop.get("/person?user=ann").text
     for finding in ("ISSUED", "UNDER_REVIEW", "UNDER_WAY", "GIVEN_UP", "SET_ASIDE", "ABSENT"):

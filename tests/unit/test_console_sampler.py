@@ -1,4 +1,4 @@
-"""What the console tells while PostgreSQL is away: nothing that was true a moment ago."""
+"""What the console tells while an engine is away: nothing that was true a moment ago."""
 
 from typing import Any
 
@@ -35,11 +35,15 @@ def test_an_overview_counts_anew_after_a_failure() -> None:
 def test_a_sampler_forgets_what_it_cannot_see() -> None:
     catalogue.DATABASE_UP.set(1)
     catalogue.OUTBOX_EVENTS.set(12)
+    catalogue.REDIS_MEMORY.set(1e9)
+    catalogue.REDIS_WRITES.set(0)
     sampler = Sampler(Overview(away, no_gate, away), away, no_gate)
     sampler.run_once()
     assert sampler.latest is None
     assert catalogue.DATABASE_UP.of().now() == 0
     assert all(gauge.series == {} for gauge in catalogue.OF_THE_DROP)
+    assert catalogue.REDIS_UP.of().now() == 0
+    assert all(gauge.series == {} for gauge in catalogue.OF_REDIS)
 
 
 def test_a_sampler_without_redis_tells_no_claims_under_way() -> None:

@@ -6,9 +6,8 @@ and say so when it does not: the sweeper brings it there, as soon as it runs.
 """
 
 import csv
-import getpass
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -24,7 +23,9 @@ from rich.table import Table
 from firstcome import postgres
 from firstcome.campaigns import KEEP, Campaigns, Time, Winner
 from firstcome.campaigns import archive as put_away
+from firstcome.cli.actor import actor
 from firstcome.cli.beside import GATE_TIMEOUT_SECONDS, gate_follows, gate_is_gone, shown
+from firstcome.console.audit import AuditTrail
 from firstcome.coupons import CouponCodes
 from firstcome.errors import InvalidSettings
 from firstcome.eventlog.admin import LogAdmin
@@ -60,7 +61,7 @@ def create(
         opens_at=_time(opens_at or "", "--opens-at"),
         closes_at=_time(closes_at or "", "--closes-at"),
         engine=engine,
-        actor=_actor(),
+        actor=actor(),
     )
     _print_changed(settings, made, json)
 
@@ -105,7 +106,7 @@ def edit(
     settings = Settings.load()
     changed = _campaigns(settings).edit(
         CampaignId(campaign_id),
-        actor=_actor(),
+        actor=actor(),
         name=KEEP if name is None else name,
         opens_at=_changed_time(opens_at, "--opens-at"),
         closes_at=_changed_time(closes_at, "--closes-at"),
@@ -117,7 +118,7 @@ def edit(
 def pause(campaign_id: Id, json: Json = False) -> None:
     """Admit nobody until it is resumed; who is in stays in."""
     settings = Settings.load()
-    changed = _campaigns(settings).pause(CampaignId(campaign_id), _actor())
+    changed = _campaigns(settings).pause(CampaignId(campaign_id), actor())
     _print_changed(settings, changed, json)
 
 
@@ -125,7 +126,7 @@ def pause(campaign_id: Id, json: Json = False) -> None:
 def resume(campaign_id: Id, json: Json = False) -> None:
     """Admit again."""
     settings = Settings.load()
-    changed = _campaigns(settings).resume(CampaignId(campaign_id), _actor())
+    changed = _campaigns(settings).resume(CampaignId(campaign_id), actor())
     _print_changed(settings, changed, json)
 
 
@@ -133,7 +134,7 @@ def resume(campaign_id: Id, json: Json = False) -> None:
 def close(campaign_id: Id, json: Json = False) -> None:
     """Admit nobody any more, for good; who is in stays in."""
     settings = Settings.load()
-    changed = _campaigns(settings).close(CampaignId(campaign_id), _actor())
+    changed = _campaigns(settings).close(CampaignId(campaign_id), actor())
     _print_changed(settings, changed, json)
 
 
@@ -146,7 +147,7 @@ def archive(campaign_id: Id, json: Json = False) -> None:
     """
     settings = Settings.load()
     open_gate = partial(GateSession.open, settings.redis)
-    changed = put_away(_campaigns(settings), open_gate, CampaignId(campaign_id), _actor())
+    changed = put_away(_campaigns(settings), open_gate, CampaignId(campaign_id), actor())
     _print_changed(settings, changed, json)
 
 
@@ -158,7 +159,7 @@ def restock(
 ) -> None:
     """Add coupons to the stock."""
     settings = Settings.load()
-    changed = _campaigns(settings).restock(CampaignId(campaign_id), coupons, _actor())
+    changed = _campaigns(settings).restock(CampaignId(campaign_id), coupons, actor())
     _print_changed(settings, changed, json)
 
 
@@ -180,6 +181,8 @@ def export(
     codes = CouponCodes(settings.coupons.code_key.get_secret_value().encode())
     campaigns = _campaigns(settings, codes)
     campaigns.show(CampaignId(campaign_id))
+    # Nothing is changed, but codes are worth money: who has taken them is in the audit.
+    AuditTrail(_connecting(settings)).note(actor(), "campaign.export", {}, CampaignId(campaign_id))
     with _opened(out) as file:
         rows = _write_csv(file, campaigns.winners(CampaignId(campaign_id)))
     if json:
@@ -202,12 +205,12 @@ def migrate(json: Json = False) -> None:
 
 
 def _campaigns(settings: Settings, codes: CouponCodes | None = None) -> Campaigns:
-    connect = lambda: postgres.connect(settings.postgres, name="firstcome-cli")  # noqa: E731
+    connect = _connecting(settings)
     return Campaigns(connect, codes.code) if codes else Campaigns(connect)
 
 
-def _actor() -> str:
-    return f"cli:{getpass.getuser()}"
+def _connecting(settings: Settings) -> Callable[[], postgres.Connection]:
+    return lambda: postgres.connect(settings.postgres, name="firstcome-cli")
 
 
 def _time(text: str, option: str) -> datetime | None:

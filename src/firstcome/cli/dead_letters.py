@@ -4,7 +4,6 @@ Exit code 0: every letter stands as asked, or would with --dry-run; 1: one does 
 says why; 3: an engine is away. A command that was interrupted is simply given again.
 """
 
-import getpass
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -17,6 +16,7 @@ from rich.table import Table
 
 from firstcome import failpoints, postgres
 from firstcome.campaigns import Campaigns
+from firstcome.cli.actor import actor
 from firstcome.cli.beside import GATE_TIMEOUT_SECONDS, gate_follows
 from firstcome.issuance.dead_letters import Asked, DeadLetters
 from firstcome.issuance.decision import Decision
@@ -95,7 +95,7 @@ def redrive(
     settings = Settings.load()
     letters = _letters(settings)
     numbers = _numbers(letters, dead_letter_ids, reason, campaign)
-    decisions = letters.redrive(numbers, _actor(), rate=rate, dry_run=dry_run)
+    decisions = letters.redrive(numbers, actor(), rate=rate, dry_run=dry_run)
     _report(settings, decisions, dry_run=dry_run, json=json)
 
 
@@ -112,7 +112,7 @@ def discard(
     settings = Settings.load()
     letters = _letters(settings)
     numbers = _numbers(letters, dead_letter_ids, reason, campaign)
-    decisions = letters.discard(numbers, _actor(), rate=rate, dry_run=dry_run)
+    decisions = letters.discard(numbers, actor(), rate=rate, dry_run=dry_run)
     _report(settings, decisions, dry_run=dry_run, json=json)
 
 
@@ -184,10 +184,6 @@ def _letters(settings: Settings) -> DeadLetters:
 
 def _campaign(number: int | None) -> CampaignId | None:
     return None if number is None else CampaignId(number)
-
-
-def _actor() -> str:
-    return f"cli:{getpass.getuser()}"
 
 
 def _time(at: datetime) -> str:

@@ -4,7 +4,6 @@ Exit code 0: as asked, and with `check` nothing is missing; 1: something is, or 
 the positions to be told again; 3: an engine is away.
 """
 
-import getpass
 import sys
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from firstcome.cli.actor import actor
 from firstcome.errors import Refused
 from firstcome.eventlog import follower
 from firstcome.relay.history import Completeness, EventHistory
@@ -107,9 +107,7 @@ def replay(
     if not dry_run:
         with Progress(console=Console(stderr=True), disable=json or not ranges) as progress:
             task = progress.add_task("published", total=count)
-            told = history.replay(
-                ranges, getpass.getuser(), lambda events: progress.advance(task, events)
-            )
+            told = history.replay(ranges, actor(), lambda events: progress.advance(task, events))
     if json:
         _print_json({"campaign_id": campaign_id, "positions": count, "published": told})
     elif dry_run:

@@ -68,10 +68,13 @@ def rebuild(
     """
     from firstcome import postgres, processes
     from firstcome.campaigns import Campaigns
+    from firstcome.cli.actor import actor
+    from firstcome.console.audit import AuditTrail
     from firstcome.model import CampaignState, Engine
 
     settings = Settings.load()
-    every = Campaigns(partial(postgres.connect, settings.postgres)).list()
+    connect = partial(postgres.connect, settings.postgres)
+    every = Campaigns(connect).list()
     chosen = [
         campaign
         for campaign in every
@@ -79,6 +82,9 @@ def rebuild(
         and campaign.state is not CampaignState.ARCHIVED
         and (not campaign_ids or campaign.campaign_id in campaign_ids)
     ]
+    audit = AuditTrail(connect)
+    for each in chosen:
+        audit.note(actor(), "campaign.rebuild", {"epoch": each.epoch}, each.campaign_id)
     say = partial(print, file=sys.stderr, flush=True)
     opened = processes.rebuild_of(settings, say).run_once(chosen) if chosen else 0
     if as_json:

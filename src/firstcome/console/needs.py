@@ -1,7 +1,7 @@
 """What needs somebody now: the first thing that the pages say.
 
-A pure rule over one look. What heals by itself is told as such; nothing is told twice, and what a
-look cannot see is no need. Each kind has its sentences in messages/.
+A pure rule over one look. What heals by itself is told as such, nothing is told twice, and that
+nobody could be asked is told too: it is no good news. Each kind has its sentences in messages/.
 """
 
 from collections.abc import Iterator
@@ -29,6 +29,8 @@ class Kind(StrEnum):
     PROCESS = "process"
     GATE = "gate"  # heals by itself
     LETTERS = "letters"
+    DRIFT_UNKNOWN = "drift_unknown"  # no sweeper could be asked
+    STOPPED_UNKNOWN = "stopped_unknown"  # no recorder could be asked
 
 
 WORST = frozenset({Kind.LAW, Kind.DATABASE, Kind.REDIS, Kind.KAFKA, Kind.STOPPED, Kind.DRIFT})
@@ -73,10 +75,15 @@ def _of_report(report: OverviewReport) -> Iterator[Need]:
 
 
 def _of_processes(told: Told) -> Iterator[Need]:
-    if told.recorders_stopped:
+    if told.recorders_stopped is None:
+        yield Need(Kind.STOPPED_UNKNOWN)
+    elif told.recorders_stopped:
         yield Need(Kind.STOPPED, told.recorders_stopped)
-    for number, kinds in told.drift.items():
-        yield Need(Kind.DRIFT, sum(kinds.values()), campaign_id=int(number))
+    if told.drift is None:
+        yield Need(Kind.DRIFT_UNKNOWN)
+    for number, kinds in (told.drift or {}).items():
+        # Leaked and lost have opposite signs, and do not make each other good.
+        yield Need(Kind.DRIFT, sum(map(abs, kinds.values())), campaign_id=int(number))
     away = [
         each.name
         for each in told.processes

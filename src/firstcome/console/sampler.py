@@ -4,7 +4,7 @@ However many people watch, the engines are asked once. What cannot be seen at th
 missing, never as the last known number.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from threading import Event
 from time import monotonic, time
@@ -14,6 +14,7 @@ from firstcome.console.overview import CampaignOverview, GateState, Overview, Ov
 from firstcome.errors import DatabaseUnavailable, GateUnavailable
 from firstcome.gate.address import info
 from firstcome.gate.session import GateSession
+from firstcome.issuance.letter import State
 from firstcome.logs import get_logger
 from firstcome.metrics import catalogue
 from firstcome.metrics.instruments import Labels
@@ -80,7 +81,7 @@ class Sampler:
             slots = connection.execute(_QUERIES["slots"]).fetchall()
             sessions = connection.execute(_QUERIES["sessions"]).fetchall()
             ((oldest_seconds,),) = connection.execute(_QUERIES["transactions"]).fetchall()
-        catalogue.DEAD_LETTERS.replace({(reason, state): n for reason, state, n in letters})
+        _tell_letters(letters)
         catalogue.SLOT_RETAINED.replace({(name,): size for name, size, _ in slots})
         catalogue.SLOT_LOST.replace({(name,): lost for name, _, lost in slots})
         catalogue.POSTGRES_SESSIONS.replace({(state,): count for state, count in sessions})
@@ -92,6 +93,16 @@ class Sampler:
                 _tell_redis(gate)
         except GateUnavailable:
             catalogue.REDIS_UP.set(0)
+            for gauge in catalogue.OF_REDIS:
+                gauge.replace({})
+
+
+def _tell_letters(found: Sequence[tuple[str, str, int]]) -> None:
+    """Tell of dead letters by reason and state; the table counts what the command line decides."""
+    catalogue.DEAD_LETTERS.replace({(reason, state): n for reason, state, n in found})
+    for state in (State.REDRIVEN, State.DISCARDED):
+        decided = sum(count for _, each, count in found if each == state)
+        catalogue.DEAD_LETTERS_DECIDED.of(state.lower()).value = decided
 
 
 def _tell_redis(gate: GateSession) -> None:

@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from time import monotonic
-from typing import NamedTuple
 
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from firstcome.console.flow import APPENDED, Flow, FlowWatch
+from firstcome.console.growth import Growth, GrowthWatch, Series, quantile
 from firstcome.logs import get_logger
 from firstcome.metrics import catalogue, reading
 from firstcome.settings import ConsoleSettings
@@ -24,10 +25,12 @@ LOOK_SECONDS = 2.0
 ANSWER_SECONDS = 1.0
 READERS = 4
 # What is looked at; to parse the rest would cost the drop a part of a core.
-WANTED = (catalogue.CLAIM.name, catalogue.DRIFT.name, catalogue.RECORDER_STOPPED.name)
+WANTED = (
+    *(catalogue.CLAIM.name, catalogue.DRIFT.name, catalogue.RECORDER_STOPPED.name),
+    *(catalogue.SWEPT_AT.name, catalogue.APPEND_FAILURES.name, APPENDED[0]),
+    *(catalogue.READ.name, catalogue.ISSUED_AFTER.name),
+)
 log = get_logger()
-
-Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 class ToldProcess(msgspec.Struct, frozen=True):
@@ -54,15 +57,9 @@ class Told(msgspec.Struct, frozen=True):
 
     processes: list[ToldProcess] = []
     answers: Answers | None = None
-    drift: dict[str, dict[str, int]] = {}  # campaign -> kind -> claims
-    recorders_stopped: int = 0
-
-
-class _Seen(NamedTuple):
-    """One look at all processes."""
-
-    at: float
-    told: list[tuple[ToldProcess, Series]]
+    drift: dict[str, dict[str, int]] | None = None  # campaign -> kind -> claims
+    recorders_stopped: int | None = None
+    flow: Flow = Flow()
 
 
 class ToldBy:
@@ -71,15 +68,15 @@ class ToldBy:
     def __init__(self, settings: ConsoleSettings, is_watched: Callable[[], bool]) -> None:
         self._settings = settings
         self._is_watched = is_watched
-        self._before: dict[str, tuple[float, Series]] = {}
         self.latest = Told()
+        self._forget()
 
     def run(self, stop: Event) -> None:
         """Look every two seconds while somebody watches, until `stop` is set."""
         with ThreadPoolExecutor(READERS, "told") as readers:
             while not stop.wait(LOOK_SECONDS):
                 if not self._is_watched():
-                    self.latest, self._before = Told(), {}
+                    self._forget()
                     continue
                 try:
                     self.run_once(readers)
@@ -95,18 +92,20 @@ class ToldBy:
             (msgspec.structs.replace(each, answers=_answered(each, found)), found or {})
             for each, found in zip(processes, series, strict=True)
         ]
-        seen = _Seen(monotonic(), told)
-        answers = self._answers(seen)
-        drift: dict[str, dict[str, int]] = {}
-        for _, found in told:
-            for (name, labels), value in found.items():
-                if name == catalogue.DRIFT.name and value:
-                    by = dict(labels)
-                    drift.setdefault(by["campaign_id"], {})[by["kind"]] = int(value)
-        stopped = sum(
-            found.get((catalogue.RECORDER_STOPPED.name, ()), 0.0) > 0 for _, found in told
+        at, all_series = monotonic(), [found for _, found in told]
+        growth = self._growth.read(at, {each.name: found for each, found in told})
+        self.latest = Told(
+            [each for each, _ in told],
+            answers_in(growth),
+            drift_in(all_series),
+            stopped_in(all_series),
+            self._flow.read(growth, at),
         )
-        self.latest = Told([each for each, _ in told], answers, drift, stopped)
+
+    def _forget(self) -> None:
+        """Nobody watches: what was told is old when somebody comes."""
+        self.latest = Told()
+        self._growth, self._flow = GrowthWatch(), FlowWatch()
 
     def _processes(self) -> list[ToldProcess]:
         if self._settings.status_file is not None:
@@ -114,48 +113,38 @@ class ToldBy:
         urls = self._settings.metrics_urls
         return [ToldProcess(url, "", metrics_url=url) for url in urls]
 
-    def _answers(self, seen: _Seen) -> Answers | None:
-        """Add up what the api processes have answered since they were asked before."""
-        buckets: dict[float, float] = {}
-        rates: dict[str, float] = {}
-        known = False
-        for each, found in seen.told:
-            before = self._before.get(each.name)
-            self._before[each.name] = (seen.at, found)
-            if before is None or not found:
-                continue
-            known = True
-            for (name, labels), value in found.items():
-                grown = value - before[1].get((name, labels), 0.0)
-                # A smaller number: the process is a new one.
-                grown = value if grown < 0 else grown
-                by = dict(labels)
-                if name == f"{catalogue.CLAIM.name}_bucket":
-                    bound = float(by["le"])
-                    buckets[bound] = buckets.get(bound, 0.0) + grown
-                elif name == f"{catalogue.CLAIM.name}_count" and grown:
-                    rate = grown / (seen.at - before[0])
-                    rates[by["outcome"]] = rates.get(by["outcome"], 0.0) + rate
-        if not known:
-            return None
-        return Answers(quantile(buckets, 0.5), quantile(buckets, 0.99), rates)
 
-
-def quantile(buckets: dict[float, float], share: float) -> float | None:
-    """Return where a share of the values lies, by a cumulative histogram; None: no values."""
-    bounds = sorted(buckets)
-    total = buckets[bounds[-1]] if bounds else 0.0
-    if total <= 0:
+def answers_in(growth: Growth | None) -> Answers | None:
+    """Return what api processes have answered since the look before; None: none was seen twice."""
+    if growth is None or APPENDED not in growth.rates:
         return None
-    lower, below = 0.0, 0.0
-    for bound in bounds:
-        count = buckets[bound]
-        if count >= share * total:
-            if bound == float("inf") or count == below:
-                return lower
-            return lower + (bound - lower) * (share * total - below) / (count - below)
-        lower, below = bound, count
-    return lower
+    buckets = growth.buckets(catalogue.CLAIM.name)
+    by_outcome: dict[str, float] = {}
+    for (name, labels), rate in growth.rates.items():
+        if name == f"{catalogue.CLAIM.name}_count" and rate:
+            outcome = dict(labels)["outcome"]
+            by_outcome[outcome] = by_outcome.get(outcome, 0.0) + rate
+    return Answers(quantile(buckets, 0.5), quantile(buckets, 0.99), by_outcome)
+
+
+def drift_in(all_series: list[Series]) -> dict[str, dict[str, int]] | None:
+    """Return what sweepers say has drifted; None: none of them has looked, as far as is known."""
+    if not any(found.get((catalogue.SWEPT_AT.name, ())) for found in all_series):
+        return None
+    drift: dict[str, dict[str, int]] = {}
+    for found in all_series:
+        for (name, labels), value in found.items():
+            if name == catalogue.DRIFT.name and value:
+                by = dict(labels)
+                drift.setdefault(by["campaign_id"], {})[by["kind"]] = int(value)
+    return drift
+
+
+def stopped_in(all_series: list[Series]) -> int | None:
+    """Return how many recorders say that they stand still; None: no recorder answers."""
+    told = [found.get((catalogue.RECORDER_STOPPED.name, ())) for found in all_series]
+    known = [each for each in told if each is not None]
+    return sum(each > 0 for each in known) if known else None
 
 
 def _read(url: str | None) -> Series | None:

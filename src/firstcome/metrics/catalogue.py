@@ -278,6 +278,12 @@ DEAD_LETTERS = Gauge(
     "state",
     by=(CONSOLE,),
 )
+DEAD_LETTERS_DECIDED = Counter(
+    "firstcome_dead_letters_decided_total",
+    "Dead letters that were decided, by whomever: redriven, discarded.",
+    "decision",
+    by=(CONSOLE,),
+)
 SLOT_RETAINED = Gauge(
     "firstcome_slot_retained_bytes",
     "Write-ahead log that a replication slot keeps.",
@@ -316,6 +322,9 @@ OF_THE_DROP = (
     *(OUTBOX_EVENTS, OUTBOX_SECONDS, DEAD_LETTERS, SLOT_RETAINED, SLOT_LOST, POSTGRES_SESSIONS),
     TRANSACTION_OLDEST,
 )
+
+# What nobody knows while Redis is away.
+OF_REDIS = (REDIS_MEMORY, REDIS_MEMORY_MAX, REDIS_CLIENTS, REDIS_WRITES)
 
 METRICS: tuple[Metric, ...] = tuple(  # type: ignore[type-arg]
     value for value in list(globals().values()) if isinstance(value, Metric)

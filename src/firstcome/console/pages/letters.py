@@ -58,10 +58,16 @@ class LettersPages(Controller):
         campaign: Annotated[str, QueryParameter(max_length=19)] = "",
         after: Annotated[int, QueryParameter(ge=0, le=2**63 - 1)] = 0,
     ) -> Response[str]:
-        """List letters, oldest first; an empty field asks for all."""
-        asked = asked_of(in_state, reason, campaign)
-        found = dead_letters.list(asked, after=after, rows=ROWS)
+        """List letters, oldest first; an empty field asks for all, an impossible one for none."""
+        wrong, found = "", []
+        try:
+            asked = asked_of(in_state, reason, campaign)
+        except ClientException:
+            wrong = "wrong.filter"
+        else:
+            found = dead_letters.list(asked, after=after, rows=ROWS)
         values = {
+            "wrong": wrong,
             "letters": found,
             "more": found[-1].dead_letter_id if len(found) == ROWS else None,
             "after": after,
@@ -72,7 +78,7 @@ class LettersPages(Controller):
             "campaign": campaign,
             "at_once": AT_ONCE,
         }
-        return pages.show(request, "letters.html", values)
+        return pages.show(request, "letters.html", values, 400 if wrong else 200)
 
     @get("/{dead_letter_id:int}", sync_to_thread=True)
     def show(

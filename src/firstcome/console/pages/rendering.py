@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -23,7 +23,15 @@ from firstcome.console.pages.words import LANGUAGES, Words, language_of, told, w
 
 FOLDER = Path(__file__).parents[1]
 HTML = "text/html; charset=utf-8"
+LISTS = ("campaigns", "dead-letters", "health", "operators")  # where changes are begun
 AnyRequest = Request[Any, Any, Any]
+
+
+class Way(NamedTuple):
+    """Where a page leads; its word is problem_go.<name>."""
+
+    name: str
+    address: str
 
 
 class Pages:
@@ -53,7 +61,8 @@ class Pages:
 
     def problem(self, scope: HTTPScope, code: str, detail: str) -> tuple[str, bytes]:
         """Return the page of a problem: its media type and its bytes."""
-        return HTML, self.text(scope, "problem.html", {"code": code, "detail": detail}).encode()
+        values = {"code": code, "detail": detail, "way": way_on(scope, code)}
+        return HTML, self.text(scope, "problem.html", values).encode()
 
     def text(self, scope: HTTPScope, template: str, values: Mapping[str, object]) -> str:
         """Return a template's text for whoever asks."""
@@ -62,14 +71,12 @@ class Pages:
 
     def _context(self, scope: HTTPScope) -> dict[str, object]:
         words, caller = words_for(scope), caller_of(scope)
-        query = scope["query_string"].decode("latin-1")
-        asked = scope["path"] + (f"?{query}" if query else "")
         return {
             "t": words,
             "told_state": partial(_state, words),
             "languages": LANGUAGES,
             "path": scope["path"],
-            "asked": quote(asked, safe=""),
+            "asked": quote(asked_for(scope), safe=""),
             "caller": caller,
             "may_change": caller is not None and caller.role >= Role.OPERATOR,
             "is_admin": caller is not None and caller.role >= Role.ADMIN,
@@ -82,6 +89,26 @@ def caller_of(scope: HTTPScope) -> Caller | None:
     """Return who asks."""
     caller: Caller | None = scope["state"].get("caller")
     return caller
+
+
+def asked_for(scope: HTTPScope) -> str:
+    """Return the address that was asked for, with its query."""
+    query = scope["query_string"].decode("latin-1")
+    return quote(scope["path"]) + (f"?{query}" if query else "")
+
+
+def way_on(scope: HTTPScope, code: str) -> Way:
+    """Return where a problem's page leads.
+
+    A look may be asked for again as it was. Sending a form again is its page's to offer, so a
+    change leads to the list that it was begun from.
+    """
+    if code != "TEMPORARILY_UNAVAILABLE":
+        return Way("drops", "/drops")
+    if scope["method"] == "GET":
+        return Way("again", inside(asked_for(scope)))
+    top = scope["path"].split("/")[1]
+    return Way("list", f"/{top}") if top in LISTS else Way("drops", "/drops")
 
 
 def words_for(scope: HTTPScope) -> Words:

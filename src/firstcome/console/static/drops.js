@@ -50,6 +50,9 @@ function showDrop(card, drop, rates) {
   write(card, "issuances", rates?.issuances, tenth);
   write(card, "drain_seconds", rates?.drain_seconds, tenth);
   bar(card, drop);
+  const l1 = document.querySelector("[data-l1]");
+  const given = l1?.dataset.l1.replace("%1", whole.format(drop.issued + drop.under_review));
+  if (l1) l1.textContent = given.replace("%2", whole.format(drop.stock));
 }
 
 function showVitals(look) {
@@ -68,6 +71,17 @@ function showVitals(look) {
   write(document, "unsaid", rate(unsaid), tenth);
   write(document, "outbox", look.report.outbox.events);
   write(document, "outbox_seconds", look.report.outbox.oldest_seconds, tenth);
+}
+
+function showFlow(flow) {
+  const mebibytes = (bytes) => (bytes === null ? null : bytes / 1048576);
+  const ms = (seconds) => (seconds === null ? null : seconds * 1000);
+  write(document, "records_in", flow.records_in, tenth);
+  write(document, "records_out", flow.records_out, tenth);
+  write(document, "append_failures", flow.append_failures, tenth);
+  write(document, "issued_p95", ms(flow.issued_p95_seconds), tenth);
+  write(document, "redriven", flow.redriven);
+  write(document, "redis_memory", mebibytes(flow.redis_memory_bytes), tenth);
 }
 
 // One at a time: while an engine is silent, pages must not queue up behind each other.
@@ -121,6 +135,13 @@ function needsKey(look) {
   return look.needs.map((each) => `${each.kind}:${each.campaign_id || ""}:${each.count || ""} `).join("");
 }
 
+// As parts.html writes it.
+function lawsKey(look, drop) {
+  const drift = look.told.drift && Object.entries(look.told.drift[drop.campaign_id] || {});
+  const told = drift ? drift.map(([kind, count]) => `${kind}:${count} `).join("") : "?";
+  return `${drop.issued + drop.under_review > drop.stock ? 1 : 0} ${told}`;
+}
+
 function isSame(look) {
   const cards = [...document.querySelectorAll("[data-campaign]")];
   const drops = new Map((look.report?.campaigns || []).map((each) => [String(each.campaign_id), each]));
@@ -130,7 +151,9 @@ function isSame(look) {
   if (root?.dataset.needs !== undefined && root.dataset.needs !== needsKey(look)) return false;
   return cards.every((card) => {
     const drop = drops.get(card.dataset.campaign);
-    return drop && card.dataset.told === `${drop.version} ${drop.state} ${drop.gate.state}`;
+    if (!drop || card.dataset.told !== `${drop.version} ${drop.state} ${drop.gate.state}`) return false;
+    const laws = document.querySelector("[data-laws]"); // of the one drop that the page is about
+    return !laws || laws.dataset.laws === lawsKey(look, drop);
   });
 }
 
@@ -144,6 +167,7 @@ function show(look) {
   const still = root?.dataset.still !== undefined;
   const unseen = !document.querySelector("[data-vitals]") !== !look.report;
   if (!still && (unseen || bare || !isSame(look) || (every && Date.now() - fetchedAt >= every))) fetchAnew();
+  showFlow(look.told.flow);
   if (!look.report) return;
   for (const drop of look.report.campaigns) {
     const card = document.querySelector(`[data-campaign="${drop.campaign_id}"]`);
