@@ -322,7 +322,11 @@ def campaign_of(document: str) -> int:
 
 
 def check_contract(event: Heard) -> None:
-    """Check one record by the letter of docs/events.md, and by CloudEvents' own library."""
+    """Check one record by the letter of docs/events.md, and by CloudEvents' own library.
+
+    Types were checked when it was decoded: the newest of docs/schemas is the schema of what it is
+    decoded as, which is tested in tests/upkeep.
+    """
     value = json.loads(event.value)
     assert set(value) == {"campaign_id", "position", "user_id", "requested_at", "issued_at"}
     assert event.key == value["user_id"].encode()
