@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -223,14 +223,7 @@ def test_a_slot_moves_while_nothing_is_issued(scene: Scene) -> None:
 def test_a_slot_made_anew_by_a_stranger_leaves_no_gap_in_silence(scene: Scene) -> None:
     stack, slot = scene.stack, "firstcome_debezium"
     campaign_id = stack.create(10, name="gap")
-    with (
-        scene.processes.frozen("connect-1"),
-        psycopg.connect(stack.urls["postgres"], autocommit=True) as session,
-    ):
-        reader = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s"
-        session.execute(f"SELECT pg_terminate_backend(({reader}))", (slot,))
-        eventually("nobody reads", lambda: session.execute(reader, (slot,)).fetchone() == (None,))
-        session.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+    with slot_dropped(scene, "connect-1", slot) as session:
         for user in ("ann", "bob"):
             assert stack.claim(campaign_id, user).status == 202
             assert stack.standing(campaign_id, user).json["status"] == "ISSUED"
@@ -255,6 +248,58 @@ def test_a_slot_made_anew_by_a_stranger_leaves_no_gap_in_silence(scene: Scene) -
     assert scene.complete(campaign_id)["told"] == 3
 
 
+@pytest.mark.parametrize("scene", ["wal"], indirect=True)
+def test_a_relay_whose_slot_was_dropped_tells_nothing_until_there_is_another(scene: Scene) -> None:
+    stack, slot = scene.stack, "firstcome_relay"
+    campaign_id = stack.create(10, name="dropped")
+    with slot_dropped(scene, "relay-1", slot):
+        said_before = unusable(stack)
+    for user in ("ann", "bob"):
+        assert stack.claim(campaign_id, user).status == 202
+        assert stack.standing(campaign_id, user).json["status"] == "ISSUED"
+
+    # Twice: its second try came after both were issued.
+    enough = said_before + 2
+    eventually("the relay says so", lambda: unusable(stack), lambda n: n >= enough, seconds=30)
+    assert (scene.waiting(), scene.events(campaign_id)) == (2, [])
+    assert stack.said("relay", "status", exit_code=1)["state"] == "gone"
+    eventually("the console says so", lambda: lost(scene, slot), lambda told: told == 1)
+    (found,) = stack.said("events", "check", str(campaign_id), exit_code=None)["campaigns"]
+    assert (found["issued"], found["told"], found["waiting"]) == (2, 0, 2)
+
+    stack.run("relay", "prepare")
+
+    found = scene.complete(campaign_id)
+    assert (found["complete"], found["told"]) == (True, 2)
+    eventually("the console says so", lambda: lost(scene, slot), lambda told: told == 0)
+    assert stack.said("verify")["held"] is True
+
+
+@contextmanager
+def slot_dropped(scene: Scene, reader: str, slot: str) -> Iterator[psycopg.Connection]:
+    """Let who reads a slot stand still, and drop it; lend the session that has done it."""
+    with (
+        scene.processes.frozen(reader),
+        psycopg.connect(scene.stack.urls["postgres"], autocommit=True) as session,
+    ):
+        active = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s"
+        session.execute(f"SELECT pg_terminate_backend(({active}))", (slot,))
+        eventually("nobody reads", lambda: session.execute(active, (slot,)).fetchone() == (None,))
+        session.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+        yield session
+
+
+def unusable(stack: RunningStack) -> int:
+    """Return how often the relay has said that it cannot read its slot."""
+    return stack.run("logs", "relay", "-n", "1000").count("relay_slot_unusable")
+
+
+def lost(scene: Scene, slot: str) -> float:
+    """Return what Prometheus hears of a slot: 1 when it cannot be read."""
+    console = scraped(scene.processes.named("console-1")["metrics_url"])
+    return console.value("firstcome_slot_lost", slot=slot)
+
+
 def working(scene: Scene) -> None:
     """Return when every process works."""
     eventually(
@@ -277,7 +322,11 @@ def campaign_of(document: str) -> int:
 
 
 def check_contract(event: Heard) -> None:
-    """Check one record by the letter of docs/events.md, and by CloudEvents' own library."""
+    """Check one record by the letter of docs/events.md, and by CloudEvents' own library.
+
+    Types were checked when it was decoded: the newest of docs/schemas is the schema of what it is
+    decoded as, which is tested in tests/upkeep.
+    """
     value = json.loads(event.value)
     assert set(value) == {"campaign_id", "position", "user_id", "requested_at", "issued_at"}
     assert event.key == value["user_id"].encode()

@@ -1,5 +1,7 @@
 """What the console tells while an engine is away: nothing that was true a moment ago."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -54,3 +56,14 @@ def test_a_sampler_without_redis_tells_no_claims_under_way() -> None:
     unseen = msgspec.structs.replace(drop, gate=GateView(GateState.UNREACHABLE), under_way=None)
     _tell(msgspec.structs.replace(seen, campaigns=[unseen]))
     assert catalogue.LAG_CLAIMS.series == {}
+
+
+def test_a_sampler_tells_of_disks_while_everything_else_is_away(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    sampler = Sampler(Overview(away, no_gate, away), away, no_gate, disk_folders=[gone, tmp_path])
+    sampler.run_once()
+    seen = os.statvfs(tmp_path)
+    assert set(catalogue.DISK_FREE.series) == {(str(tmp_path),)}
+    size = catalogue.DISK_SIZE.of(str(tmp_path)).now()
+    assert size == seen.f_blocks * seen.f_frsize
+    assert 0 <= catalogue.DISK_FREE.of(str(tmp_path)).now() <= size

@@ -53,6 +53,16 @@ def test_every_problem_code_has_its_place_on_the_page(name: str) -> None:
     assert dict(told) == {code: str(problem.status) for code, problem in PROBLEMS.items()}
 
 
+def test_delay_that_the_page_of_events_quotes_is_that_of_the_newest_report() -> None:
+    newest = sorted(DOCS.glob("reports/events-*.md"))[-1]
+    report = newest.read_text(encoding="utf-8")
+    delay = re.search(r"^\| debezium (?:\|[^|]*){3}\| (\d+) / (\d+) / \d+ \|", report, re.MULTILINE)
+    assert delay is not None
+    page = (DOCS / "events.md").read_text(encoding="utf-8")
+    assert f"(reports/{newest.name})" in page
+    assert f"{delay[1]} ms after its commit (p50; p95 {delay[2]} ms)" in page
+
+
 def test_keys_of_the_gate_are_those_of_the_page() -> None:
     told = set(
         re.findall(r"^\| `(fc:[^`]+)`", (DOCS / "architecture.md").read_text(), re.MULTILINE)

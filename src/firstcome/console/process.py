@@ -47,7 +47,9 @@ class ConsoleProcess:
         overview = Overview(connect, open_gate, lag.read)
         self.told = ToldBy(settings.console, lambda: live.watchers > 0)
         live = Live(lambda: self.told.latest, settings.console.watchers_max)
-        self.sampler = Sampler(overview, connect, open_gate, live.look)
+        self.sampler = Sampler(
+            overview, connect, open_gate, live.look, settings.console.disk_folders
+        )
         audit = AuditTrail(connect)
         self.rebuilds = Rebuilds(campaigns, audit, make_rebuild)
         self.server = server(

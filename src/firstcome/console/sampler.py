@@ -4,8 +4,10 @@ However many people watch, the engines are asked once. What cannot be seen at th
 missing, never as the last known number.
 """
 
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from pathlib import Path
 from threading import Event
 from time import monotonic, time
 
@@ -18,6 +20,7 @@ from firstcome.issuance.letter import State
 from firstcome.logs import get_logger
 from firstcome.metrics import catalogue
 from firstcome.metrics.instruments import Labels
+from firstcome.relay import slot as slots
 
 SAMPLE_SECONDS = 1.0
 SLOW_SECONDS = 5.0  # between two looks at what changes slowly
@@ -34,8 +37,10 @@ class Sampler:
         connect: Callable[[], postgres.Connection],
         open_gate: Callable[[], GateSession],
         show: Callable[[OverviewReport | None], None] = lambda _: None,
+        disk_folders: Sequence[Path] = (),
     ) -> None:
         """`show` is given every look, None while PostgreSQL gives no answer."""
+        self._disk_folders = disk_folders
         self._show = show
         self._overview = overview
         self._connect = connect
@@ -60,6 +65,7 @@ class Sampler:
         is_slow_turn = monotonic() - self._slowly_at >= SLOW_SECONDS
         if is_slow_turn:
             self._slowly_at = monotonic()
+            _look_at_disks(self._disk_folders)
             self._look_at_redis()
         try:
             report = self._overview.read()
@@ -78,12 +84,13 @@ class Sampler:
     def _look_at_database(self) -> None:
         with closing(self._connect()) as session, postgres.transaction(session) as connection:
             letters = connection.execute(_QUERIES["dead_letters"]).fetchall()
-            slots = connection.execute(_QUERIES["slots"]).fetchall()
+            found = connection.execute(_QUERIES["slots"]).fetchall()
+            unreadable = _unreadable(connection)
             sessions = connection.execute(_QUERIES["sessions"]).fetchall()
             ((oldest_seconds,),) = connection.execute(_QUERIES["transactions"]).fetchall()
         _tell_letters(letters)
-        catalogue.SLOT_RETAINED.replace({(name,): size for name, size, _ in slots})
-        catalogue.SLOT_LOST.replace({(name,): lost for name, _, lost in slots})
+        catalogue.SLOT_RETAINED.replace({(name,): size for name, size, _ in found})
+        catalogue.SLOT_LOST.replace({(name,): lost for name, _, lost in found} | unreadable)
         catalogue.POSTGRES_SESSIONS.replace({(state,): count for state, count in sessions})
         catalogue.TRANSACTION_OLDEST.set(oldest_seconds)
 
@@ -103,6 +110,26 @@ def _tell_letters(found: Sequence[tuple[str, str, int]]) -> None:
     for state in (State.REDRIVEN, State.DISCARDED):
         decided = sum(count for _, each, count in found if each == state)
         catalogue.DEAD_LETTERS_DECIDED.of(state.lower()).value = decided
+
+
+def _look_at_disks(folders: Sequence[Path]) -> None:
+    free: dict[Labels, float] = {}
+    size: dict[Labels, float] = {}
+    for folder in folders:
+        try:
+            seen = shutil.disk_usage(folder)
+        except OSError as error:
+            log.warning("disk_unreadable", folder=str(folder), reason=str(error))
+            continue
+        free[(str(folder),)], size[(str(folder),)] = seen.free, seen.total
+    catalogue.DISK_FREE.replace(free)
+    catalogue.DISK_SIZE.replace(size)
+
+
+def _unreadable(connection: postgres.Connection) -> dict[Labels, float]:
+    """Return 1 for each slot that was made for a relay and that none can read: it may be gone."""
+    made = slots.made(connection)
+    return {(name,): 1 for name, mode in made if not slots.look(connection, name, mode).usable}
 
 
 def _tell_redis(gate: GateSession) -> None:

@@ -208,6 +208,7 @@ class Blueprint:
                 "port": identity.ports["console"],
                 "operator_key": identity.operator_key,
                 "status_file": str(self.folder.status),
+                "disk_folders": [str(self.folder.path)],
                 "decision_files": [str(self.folder.decision), str(self.folder.dry_run)],
             },
             "postgres": {"url": urls["postgres"]},

@@ -292,9 +292,19 @@ SLOT_RETAINED = Gauge(
 )
 SLOT_LOST = Gauge(
     "firstcome_slot_lost",
-    "1 when a replication slot cannot be read any more.",
+    "1 when a replication slot cannot be read any more: lost; or gone or unpublished, though a "
+    "relay needs it.",
     "slot",
     by=(CONSOLE,),
+)
+DISK_FREE = Gauge(
+    "firstcome_disk_free_bytes",
+    "Space left on the file system of a folder of console.disk_folders.",
+    "mountpoint",
+    by=(CONSOLE,),
+)
+DISK_SIZE = Gauge(
+    "firstcome_disk_size_bytes", "The size of the same file system.", "mountpoint", by=(CONSOLE,)
 )
 POSTGRES_SESSIONS = Gauge(
     "firstcome_postgres_sessions", "Sessions with the database.", "state", by=(CONSOLE,)

@@ -61,6 +61,11 @@ class ConsoleSettings(Section):
         description="What `firstcome status --json` prints, as a file: which processes there are. "
         "The local stack sets it.",
     )
+    disk_folders: list[Path] = Field(
+        default_factory=list,
+        description="Folders whose file systems must not be full: the console tells how much space "
+        "is left. The local stack sets it to its state folder.",
+    )
     decision_files: list[Path] = Field(
         default_factory=list,
         description="What autoscalers say that they have decided last, one file each. The local "

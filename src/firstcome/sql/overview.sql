@@ -53,6 +53,7 @@ SELECT reason, state, count(*) FROM dead_letters GROUP BY reason, state
 
 -- name: slots
 -- Replication slots of this database: how much of the log each keeps (bytes), and whether it is lost.
+-- One that is gone has no row here: relay_slots knows of it.
 SELECT slot_name, coalesce(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn), 0)::bigint,
     wal_status = 'lost'
 FROM pg_replication_slots WHERE database = current_database()
