@@ -68,14 +68,14 @@ def rebuild(
     """
     from firstcome import postgres, processes
     from firstcome.campaigns import Campaigns
-    from firstcome.model import CampaignState, Engine
+    from firstcome.model import CampaignState
 
     settings = Settings.load()
     every = Campaigns(partial(postgres.connect, settings.postgres)).list()
     chosen = [
         campaign
         for campaign in every
-        if campaign.engine is not Engine.DIRECT
+        if campaign.engine.has_gate
         and campaign.state is not CampaignState.ARCHIVED
         and (not campaign_ids or campaign.campaign_id in campaign_ids)
     ]
