@@ -32,6 +32,16 @@ class Engine(StrEnum):
     QUEUE = "queue"
     KAFKA = "kafka"
 
+    @property
+    def has_gate(self) -> bool:
+        """Whether claims pass through the gate: it has epochs, a journal, and may be rebuilt."""
+        return self is not Engine.DIRECT
+
+    @property
+    def has_topic(self) -> bool:
+        """Whether claims are carried by the log's topic, so that its recorders may still come."""
+        return self is Engine.KAFKA
+
 
 class CampaignState(StrEnum):
     """What an operator has decided; opening times come on top."""

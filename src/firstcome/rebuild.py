@@ -32,7 +32,7 @@ from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.sweeper import batch_of
 from firstcome.logs import get_logger
 from firstcome.metrics import catalogue
-from firstcome.model import Campaign, CampaignId, CampaignState, Engine
+from firstcome.model import Campaign, CampaignId, CampaignState
 from firstcome.settings import Settings
 
 log = get_logger()
@@ -140,9 +140,7 @@ class Rebuild:
         # What never had a gate has nothing under way, and the engine `queue` has it all in the
         # journal: neither waits for a log that may be away.
         logged = [
-            each
-            for each in shut
-            if each.campaign.epoch > 0 and each.campaign.engine == Engine.KAFKA
+            each for each in shut if each.campaign.epoch > 0 and each.campaign.engine.has_topic
         ]
         opened, failure = self._renew_each(
             session, connection, [each for each in shut if each not in logged]

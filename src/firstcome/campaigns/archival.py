@@ -10,7 +10,7 @@ from firstcome.campaigns.commands import Campaigns
 from firstcome.errors import Refused
 from firstcome.gate import register
 from firstcome.gate.session import GateSession
-from firstcome.model import Campaign, CampaignId, CampaignState, Engine
+from firstcome.model import Campaign, CampaignId, CampaignState
 
 
 def archive(
@@ -32,7 +32,7 @@ def archive(
 
 def _position_last(campaign: Campaign, open_gate: Callable[[], GateSession]) -> int:
     """Return the highest position that was ever given; a closed gate gives none any more."""
-    if campaign.engine is Engine.DIRECT or campaign.epoch == 0:
+    if not campaign.engine.has_gate or campaign.epoch == 0:
         return 0  # a claim is its row, or there never was a gate
     with open_gate() as session:
         gate = register.read(session, campaign.campaign_id)

@@ -108,7 +108,7 @@ class CampaignDirectory:
             return Standing(Status.NOT_REQUESTED, problem=Outcome.NOT_FOUND)
         engine, state, position, status, is_settled = rows[0]
         # Without a gate, or put away with all its claims recorded: the rows are all there is.
-        rows_decide = engine == Engine.DIRECT or state == CampaignState.ARCHIVED
+        rows_decide = not Engine(engine).has_gate or state == CampaignState.ARCHIVED
         if position is not None and (is_settled or rows_decide or not gate_returns):
             return Standing(Status(status), position)
         if position is None and rows_decide:

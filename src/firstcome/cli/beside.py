@@ -11,7 +11,7 @@ from firstcome.campaigns import Campaigns
 from firstcome.errors import GateUnavailable
 from firstcome.gate import register
 from firstcome.gate.session import GateSession
-from firstcome.model import Campaign, CampaignId, Engine
+from firstcome.model import Campaign, CampaignId
 from firstcome.settings import RedisSettings
 
 GATE_TIMEOUT_SECONDS = 5.0
@@ -86,7 +86,7 @@ def gate_follows(redis: RedisSettings, campaign: Campaign) -> bool:
 
     The engine `direct` has no gate: the row is all there is to follow.
     """
-    if campaign.engine is Engine.DIRECT:
+    if not campaign.engine.has_gate:
         return True
     deadline = time.monotonic() + GATE_TIMEOUT_SECONDS
     while True:

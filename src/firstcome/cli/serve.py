@@ -70,7 +70,7 @@ def rebuild(
     from firstcome.campaigns import Campaigns
     from firstcome.cli.actor import actor
     from firstcome.console.audit import AuditTrail
-    from firstcome.model import CampaignState, Engine
+    from firstcome.model import CampaignState
 
     settings = Settings.load()
     connect = partial(postgres.connect, settings.postgres)
@@ -78,7 +78,7 @@ def rebuild(
     chosen = [
         campaign
         for campaign in every
-        if campaign.engine is not Engine.DIRECT
+        if campaign.engine.has_gate
         and campaign.state is not CampaignState.ARCHIVED
         and (not campaign_ids or campaign.campaign_id in campaign_ids)
     ]

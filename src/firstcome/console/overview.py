@@ -175,7 +175,7 @@ class Overview:
 
 
 def _gate(fact: _Facts, reply: object, run_id: str) -> GateView:
-    if fact.engine == Engine.DIRECT:
+    if not Engine(fact.engine).has_gate:
         return GateView(GateState.NONE)
     if not isinstance(reply, list):
         return GateView(GateState.UNREACHABLE)

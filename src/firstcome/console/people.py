@@ -15,7 +15,7 @@ from firstcome import postgres
 from firstcome.errors import GateUnavailable
 from firstcome.gate import register
 from firstcome.gate.session import GateSession
-from firstcome.model import USER_ID_PATTERN, Campaign, CampaignId, CampaignState, Engine, UserId
+from firstcome.model import USER_ID_PATTERN, Campaign, CampaignId, CampaignState, UserId
 
 _QUERIES = postgres.queries("console")
 GATES_MAX = 100  # asked for his place: the newest
@@ -163,7 +163,7 @@ def standing(
     row = next((each for each in own if each.status != "CANCELLED"), None)
     cancelled = [each for each in own if each.status == "CANCELLED"]
     aside = [each for each in letters if each.campaign_id == number]
-    gated = campaign.engine is not Engine.DIRECT and campaign.state is not CampaignState.ARCHIVED
+    gated = campaign.engine.has_gate and campaign.state is not CampaignState.ARCHIVED
     place = places.get(number) if gated else 0
     waits = any(each.state == "QUARANTINED" for each in aside)
     finding = _finding(row, place, given_up=bool(cancelled), waits=waits)
@@ -196,7 +196,7 @@ def _finding(row: Row | None, place: int | None, *, given_up: bool, waits: bool)
 
 def _place(session: GateSession, campaign: Campaign, user_id: UserId) -> int | None:
     """Return the place in one gate, 0: none; None while it is shut or not there."""
-    if campaign.engine is Engine.DIRECT or campaign.state is CampaignState.ARCHIVED:
+    if not campaign.engine.has_gate or campaign.state is CampaignState.ARCHIVED:
         return 0
     try:
         return register.places(session, campaign.campaign_id, [user_id])[0]

@@ -15,7 +15,7 @@ from firstcome.campaigns import Campaigns
 from firstcome.console.audit import AuditTrail
 from firstcome.errors import FirstcomeError, Refused
 from firstcome.logs import get_logger
-from firstcome.model import Campaign, CampaignId, CampaignState, Engine
+from firstcome.model import Campaign, CampaignId, CampaignState
 
 STOP_SECONDS = 5.0
 log = get_logger()
@@ -78,7 +78,7 @@ class Rebuilds:
         return [
             each
             for each in asked
-            if each.engine is not Engine.DIRECT and each.state is not CampaignState.ARCHIVED
+            if each.engine.has_gate and each.state is not CampaignState.ARCHIVED
         ]
 
     def begin(self, campaign_id: CampaignId | None, actor: str) -> None:

@@ -16,6 +16,7 @@ from time import monotonic, time
 from typing import NamedTuple, Protocol
 
 from firstcome import failpoints, postgres
+from firstcome.campaigns.rows import campaign_of
 from firstcome.errors import DatabaseUnavailable, GateUnavailable, LogUnavailable, RecordingStopped
 from firstcome.eventlog.admin import Offsets
 from firstcome.eventlog.events import IssuanceRequested
@@ -30,7 +31,7 @@ from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.transaction import Recorded
 from firstcome.logs import get_logger
 from firstcome.metrics import catalogue
-from firstcome.model import Campaign, CampaignId, Engine
+from firstcome.model import Campaign, CampaignId
 from firstcome.settings import Settings
 
 log = get_logger()
@@ -131,7 +132,7 @@ class Sweeper:
     def _run_once(self) -> Swept:
         connection, session = self._links()
         with postgres.transaction(connection):
-            campaigns = [Campaign(*row) for row in connection.execute(_GATED)]
+            campaigns = [campaign_of(row) for row in connection.execute(_GATED)]
         gates = register.read_all(session, [each.campaign_id for each in campaigns])
         stale = [
             each
@@ -179,7 +180,7 @@ class Sweeper:
             (each.campaign_id, each.epoch): gates[each.campaign_id].position_last
             for each in campaigns
         }
-        logged = {each.campaign_id for each in campaigns if each.engine == Engine.KAFKA}
+        logged = {each.campaign_id for each in campaigns if each.engine.has_topic}
         self._mark(positions, logged)
         for campaign_id, epoch in positions:
             journal = Journal(session, campaign_id, epoch)

@@ -35,9 +35,7 @@ class Claims:
         self._campaigns = campaigns
         self._looker = Looker(settings.postgres)
         self._redis = Redis(settings.redis)
-        self._log = (
-            LogAdmin(settings.kafka, timeout_seconds=2.0) if engine == Engine.KAFKA else None
-        )
+        self._log = LogAdmin(settings.kafka, timeout_seconds=2.0) if engine.has_topic else None
 
     def read(self) -> Values:
         """Look once. Raises Unavailable."""
@@ -47,7 +45,7 @@ class Claims:
         campaigns = [_Campaign(*row) for row in self._looker.rows("campaigns", ids=ids)]
         reached = sum(campaign.reached for campaign in campaigns)
         values: Values = {"issued_total": {"": float(reached)}}
-        if self._engine != Engine.DIRECT:
+        if self._engine.has_gate:
             values["consumer_lag_claims"] = {"": float(max(0, self._admitted(campaigns) - reached))}
             values["consumer_lag_records"] = {"": float(self._records(campaigns))}
         return values
