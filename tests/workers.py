@@ -26,6 +26,8 @@ LONG = (
     "faults/test_links.py",
     "faults/test_scaling.py",
     "faults/test_selftest.py",
+    "system/test_alerting_spent.py",
+    "system/test_alerting_quiet.py",
     "system/test_alerting.py",
 )
 # What they share is started once for the whole session.

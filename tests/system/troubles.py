@@ -1,11 +1,16 @@
 """Troubles that no process dies of, each for as long as its context lasts."""
 
+import json
 import re
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from engines import ask_redis
 
@@ -94,6 +99,91 @@ def lost_slot(stack: RunningStack) -> Iterator[None]:
 
 
 @contextmanager
+def dropped_slot(stack: RunningStack, faults: Processes, slot: str) -> Iterator[None]:
+    """Drop the slot of a relay, which stands still until that is done; then prepare another."""
+    with session(stack) as connection:
+        active = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s"
+        with faults.frozen("relay-1"):
+            connection.execute(f"SELECT pg_terminate_backend(({active}))", [slot])
+            eventually(
+                "nobody reads the slot",
+                lambda: connection.execute(active, [slot]).fetchone(),
+                lambda row: row == (None,),
+            )
+            connection.execute("SELECT pg_drop_replication_slot(%s)", [slot])
+        try:
+            yield
+        finally:
+            # The page says so.
+            stack.run("relay", "prepare")
+
+
+@contextmanager
+def unread_log(stack: RunningStack, faults: Processes, segments: int) -> Iterator[None]:
+    """Let the relay stand still while PostgreSQL begins so many segments of its log (16 MB)."""
+    with faults.frozen("relay-1"), session(stack) as connection:
+        for _ in range(segments):
+            connection.execute("SELECT pg_logical_emit_message(false, 'a-trouble', 'x')")
+            connection.execute("SELECT pg_switch_wal()")
+        yield
+
+
+@contextmanager
+def unknown_state(stack: RunningStack, campaign_id: int) -> Iterator[None]:
+    """Let a campaign have a state that only a later version knows: who shows campaigns cannot."""
+    change = "UPDATE campaigns SET state = %s WHERE campaign_id = %s"
+    table = "ALTER TABLE campaigns"
+    known = "CHECK (state IN ('OPEN', 'PAUSED', 'CLOSED', 'ARCHIVED'))"
+    with session(stack) as connection:
+        connection.execute(f"{table} DROP CONSTRAINT campaigns_state_check")
+        connection.execute(change, ["RAFFLED", campaign_id])
+        try:
+            yield
+        finally:
+            connection.execute(change, ["OPEN", campaign_id])
+            connection.execute(f"{table} ADD CONSTRAINT campaigns_state_check {known}")
+
+
+@contextmanager
+def held_rows(stack: RunningStack, campaigns: list[int]) -> Iterator[None]:
+    """Lock rows of campaigns to the end: what is claimed of them waits in log and journal."""
+    with session(stack) as connection:
+        connection.execute("BEGIN")
+        connection.execute(
+            "SELECT FROM campaigns WHERE campaign_id = ANY(%s) FOR UPDATE", [campaigns]
+        )
+        yield
+
+
+@contextmanager
+def growing_file(folder: Path, chunk_bytes: int) -> Iterator[None]:
+    """Let a file grow by so much twice a second; it is gone at the end."""
+    with (folder / "growing").open("ab", buffering=0) as file:
+        try:
+            with again_and_again(lambda: file.write(bytes(chunk_bytes)), pause=0.5):
+                yield
+        finally:
+            (folder / "growing").unlink()
+
+
+@contextmanager
+def collecting(stack: RunningStack) -> Iterator[None]:
+    """Let a process of ours stand still for its garbage, and Prometheus read it."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = [sys.executable, str(Path(__file__).with_name("collecting.py")), str(port)]
+    nodes = stack.state / "prometheus" / "nodes.json"
+    with subprocess.Popen(program) as process:
+        labels = {"process": "collecting-1"}
+        nodes.write_text(json.dumps([{"targets": [f"127.0.0.1:{port}"], "labels": labels}]))
+        try:
+            yield
+        finally:
+            nodes.write_text("[]")
+            process.kill()
+
+
+@contextmanager
 def held_relays(stack: RunningStack) -> Iterator[None]:
     """Keep the lock under which a relay works: it lives, and waits for its turn."""
     with session(stack) as connection:
@@ -143,7 +233,7 @@ def visitors(stack: RunningStack, campaign_id: int) -> Iterator[None]:
 
 
 @contextmanager
-def again_and_again(act: Callable[[], None], pause: float) -> Iterator[None]:
+def again_and_again(act: Callable[[], object], pause: float) -> Iterator[None]:
     """Do something on a thread of its own; what it raises is raised at the end."""
     stop = threading.Event()
 

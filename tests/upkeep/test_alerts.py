@@ -133,6 +133,15 @@ def test_every_alert_is_tried_by_promtool(alert: Alert) -> None:
         assert [bool(one.get("exp_samples")) for one in checks][:2] == [False, True]
 
 
+def test_every_alert_is_tried_end_to_end() -> None:
+    """That one who is named there is told too, and over again, is what these tests do."""
+    files = sorted((ROOT / "tests/system").glob("test_alerting*.py"))
+    tried = "".join(file.read_text(encoding="utf-8") for file in files)
+    assert [alert.name for alert in ALERTS if f'"{alert.name}"' not in tried] == []
+    page = (ROOT / "docs/monitoring.md").read_text(encoding="utf-8")
+    assert [file.name for file in files if file.name not in page] == []
+
+
 def test_alertmanager_holds_back_only_alerts_that_there_are() -> None:
     names = {alert.name for alert in ALERTS}
     document = yaml.safe_load((ROOT / "deploy/alertmanager/alertmanager.yml").read_text("utf-8"))
