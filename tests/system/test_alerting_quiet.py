@@ -90,6 +90,7 @@ def test_what_creeps_and_what_is_slow_is_seen(watched: RunningStack, slack: Slac
         fired(watched, CREEPING | SLOW)
         told(watched, slack, CREEPING | SLOW, began, all_fire=False)
     mend_drift(watched, drifting)
+    over(watched, slack, CREEPING | SLOW, began)
 
 
 def test_end_of_all_of_it_is_told(watched: RunningStack, slack: Slack) -> None:
