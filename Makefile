@@ -92,7 +92,7 @@ compare: $(READY) ## all engines side by side; about an hour, QUICK=1 for ten mi
 outages: $(READY) ## Kafka away, PostgreSQL away, Redis wiped, by default settings; about 6 minutes
 	@$(BIN)/firstcome drill outages --folder docs/reports $(if $(SEED),--seed $(SEED))
 
-scaling: $(READY) ## recorders come and go: a lag, and 20 cycles under load; about 7 minutes; added to docs/reports
+scaling: $(READY) ## recorders come and go: a lag, and 20 cycles under load; about 8 minutes; added to docs/reports
 	@$(BIN)/firstcome drill scaling --folder docs/reports $(if $(SEED),--seed $(SEED))
 
 format: $(READY) ## let ruff format and fix

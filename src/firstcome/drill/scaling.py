@@ -34,7 +34,7 @@ LOOK_SECONDS = 0.1
 DRAINED_RECORDS = 5  # heartbeats, and what the probes have just asked for
 # How slow a recorder was to come is told; on a busy machine that is no failure.
 DRAIN_SECONDS_MAX, LEAVE_SECONDS_MAX, READY_SECONDS_MAX = 180.0, 120.0, 120.0
-CYCLE_SECONDS = 6.0  # what one usually takes; the load goes on for as many
+CYCLE_SECONDS = 9.0  # more than one usually takes; the load goes on for as many
 AT_ONCE_MAX = 6
 # Recorders leave soon, so that the drill sees it.
 HASTY = {"FIRSTCOME_AUTOSCALER__COOLDOWN_SECONDS": "20"}

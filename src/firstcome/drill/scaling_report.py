@@ -37,12 +37,13 @@ def speedup(drained: Sequence[Drained]) -> float:
 
 
 def held(far: Sequence[Drained], near: Sequence[Drained], cycled: Cycled) -> bool:
-    """Whether no law was broken, recorders came in time, and those that came left again."""
+    """Whether no law was broken, recorders came in time and left again, every cycle under load."""
     last = far[-1]
     lawful = not _violations([*far, *near], cycled)
     in_time = last.added_seconds is not None and last.added_seconds <= 10.0
     left = {each.recorders_end for each in (*far, *near)} == {1}
-    return lawful and in_time and left and speedup(far) >= 1.5
+    loaded = cycled.under_load == cycled.cycles
+    return lawful and in_time and left and loaded and speedup(far) >= 1.5
 
 
 def page(
