@@ -43,6 +43,8 @@ class Direct:
         self._tasks: set[asyncio.Task[None]] = set()
         self.refused_by: Counter[str] = Counter()  # the database's refusals, by kind
         self._told_at = 0.0
+        for kind in (*KINDS.values(), catalogue.OTHER):
+            catalogue.DIRECT_REFUSALS.of(kind)  # told as 0: the first refusal is seen to be one
 
     def claim(self, campaign_id: CampaignId, user_id: UserId, attempt: int, reply: Reply) -> None:
         """Answer one claim through `reply`, once, later. Never raises.
