@@ -143,10 +143,11 @@ def serve_sweeper(settings: Settings) -> None:
     )
     sweeper.run_once()
     with beside("publication", _publication(settings).run, stop):
-        # Whoever starts a stack wants its gates open; a rebuild that fails is not waited for again.
+        # Whoever starts a stack wants its gates open.
         while not (stop.is_set() or rebuilder.wait(settings.sweeper.watch_seconds)):
             sweeper.run_once()
-        log.info("ready")
+        if not stop.is_set():
+            log.info("ready")
         sweeper.run(stop)
     rebuilder.wait(STOP_SECONDS)
 
@@ -335,7 +336,7 @@ async def _api(settings: Settings, listener: socket.socket) -> None:
     ways: dict[Engine, Way] = {
         Engine.KAFKA: intake,
         Engine.QUEUE: queue,
-        Engine.DIRECT: Direct(settings.direct, sessions),
+        Engine.DIRECT: Direct(settings.direct, sessions, pool),
     }
     engines = Engines(ways, directory, settings.intake.queue_claims_max)
     authenticator = Authenticator(settings.auth)

@@ -135,10 +135,15 @@ class Recovery:
         )
 
     def rebuild(
-        self, *, stop: Event | None = None, progress: Callable[[str], None] = lambda _: None
+        self,
+        *,
+        log: LogAdmin | None = None,
+        stop: Event | None = None,
+        progress: Callable[[str], None] = lambda _: None,
     ) -> Rebuild:
-        """Return a rebuild."""
-        return Rebuild(self.settings, self.admin, self.recorder(), stop or Event(), progress)
+        """Return a rebuild; `log`: its own, if it is to work on another thread."""
+        stop = stop or Event()
+        return Rebuild(self.settings, log or self.admin, self.recorder(), stop, progress)
 
     def rows(self, number: CampaignId) -> dict[int, tuple[str | None, str]]:
         """Return (user, status) by position."""

@@ -63,7 +63,8 @@ async def test_reads_give_up_and_work_again_when_it_goes_on(own: OwnEngines) -> 
 async def test_claim_of_the_engine_direct_is_answered_with_unknown(own: OwnEngines) -> None:
     campaign_id = offer(Campaigns(lambda: postgres.connect(own.settings.postgres)), Engine.DIRECT)
     sessions = postgres.Statements(own.settings.postgres, DIRECT)
-    direct = Direct(DIRECT, sessions)
+    pool = postgres.AsyncPool(own.settings.postgres)
+    direct = Direct(DIRECT, sessions, pool)
 
     async def ask(user: str) -> Answer:
         heard: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -74,8 +75,10 @@ async def test_claim_of_the_engine_direct_is_answered_with_unknown(own: OwnEngin
     with own.stopped("postgres"):
         async with asyncio.timeout(GUARD_SECONDS):
             assert (await ask("bob")).outcome is Outcome.UNKNOWN
+            assert await direct.stock_left([campaign_id]) == {}
     await direct.drain()
     await sessions.close()
+    await pool.close()
 
 
 def offer(campaigns: Campaigns, engine: Engine) -> CampaignId:

@@ -17,6 +17,7 @@ from firstcome.laws.laws import Laws
 from firstcome.metrics import catalogue
 from firstcome.model import Answer, Campaign, CampaignId, Engine, Outcome, Status, UserId
 from firstcome.settings import DirectSettings, Settings
+from tests.integration.gate_stage import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -31,7 +32,7 @@ class Shop:
     def __init__(self, settings: Settings, direct: DirectSettings) -> None:
         self.sessions = postgres.Statements(settings.postgres, direct)
         self.pool = postgres.AsyncPool(settings.postgres)
-        self.direct = Direct(direct, self.sessions)
+        self.direct = Direct(direct, self.sessions, self.pool)
         self.engines = Engines(
             {Engine.DIRECT: self.direct}, CampaignDirectory(self.pool), direct.queue_claims_max
         )
@@ -152,6 +153,27 @@ async def test_claim_that_waits_too_long_for_the_row_is_refused_and_counted(
     counted = catalogue.DIRECT_REFUSALS.of(catalogue.LOCK_TIMEOUT)
     assert counted.now() == before + 1
     assert (await shop.ask(number, "ann")).outcome is Outcome.ISSUED
+
+
+async def test_whoever_looks_waits_for_no_claim_and_takes_no_session_from_one(
+    campaigns: Campaigns, settings: Settings, connection: postgres.Connection
+) -> None:
+    number = opened(campaigns, 3)
+    small = DirectSettings(lock_timeout_seconds=5, pool_connections_max=1, pool_timeout_seconds=0.2)
+    shop = Shop(settings, small)
+    assert (await shop.ask(number, "first")).outcome is Outcome.ISSUED
+    with postgres.transaction(connection):
+        connection.execute(
+            "SELECT FROM campaigns WHERE campaign_id = %s FOR NO KEY UPDATE", [number]
+        )
+        waiting = asyncio.create_task(shop.ask(number, "ann"))
+        await eventually("ann has the session", lambda: shop.sessions.state.idle == 0)
+        assert await shop.direct.stock_left([number]) == {number: 2}
+        assert (await shop.ask(number, "bob")).outcome is Outcome.UNAVAILABLE
+        assert not waiting.done()
+    assert shop.direct.refused_by == {catalogue.NO_SESSION: 1}
+    assert (await waiting).outcome is Outcome.ISSUED
+    await shop.close()
 
 
 async def test_claims_beyond_the_queue_are_refused_at_once(

@@ -245,7 +245,7 @@ def test_healthy_campaigns_do_not_wait_for_a_rebuild(drop: Recovery) -> None:
     drop.append(ill, 1, ["eve"])
     register.shut(drop.session, ill, "shut:1:token")
     steps: list[str] = []
-    rebuild = drop.rebuild(progress=steps.append)
+    rebuild = drop.rebuild(log=LogAdmin(drop.settings.kafka), progress=steps.append)
     rebuilder = Rebuilder(lambda: partial(rebuild.run_once, only_stale=True))
     sweeper = drop.sweeper(rebuild=rebuilder.begin)
     sweeper.run_once()

@@ -14,9 +14,10 @@ pytestmark = pytest.mark.unit
 class Broken:
     """A fault that says when it is healed."""
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: Exception | None = None, healing: Exception | None = None) -> None:
         self.is_healed = False
         self._error = error
+        self._healing = healing
 
     def inject(self) -> str:
         if self._error:
@@ -25,13 +26,15 @@ class Broken:
 
     def heal(self) -> str:
         self.is_healed = True
+        if self._healing:
+            raise self._healing
         return "it works again"
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(brokers, "AWAY_SECONDS_MIN", 0.2)
-    monkeypatch.setattr(brokers, "FLOW_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(brokers, "FLOW_SECONDS_MAX", 20)
 
 
 def test_broker_comes_back_when_claims_were_seen_to_go_on() -> None:
@@ -50,8 +53,12 @@ def test_broker_comes_back_when_claims_were_seen_to_go_on() -> None:
     assert len(looks) == 2
 
 
-def test_broker_without_which_no_claim_is_accepted_is_a_violation() -> None:
-    broken = Broken()
+@pytest.mark.parametrize("healing", [None, Missed("2 restarts instead of one")])
+def test_broker_without_which_no_claim_is_accepted_is_a_violation(
+    healing: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brokers, "FLOW_SECONDS_MAX", 0.5)
+    broken = Broken(healing=healing)
     fault = OneOfSeveral(broken, lambda _: 99)
     fault.inject()
     with pytest.raises(Misbehaved, match="99"):

@@ -24,6 +24,7 @@ class Scene:
         self.made = self.began = 0
         self.go_on = Event()
         self.go_on.set()
+        self.has_begun = Event()
         self.error: Exception | None = None
         self.rebuilder = Rebuilder(self.make, clock=lambda: self.now)
 
@@ -33,6 +34,7 @@ class Scene:
 
         def run_once(campaigns: Sequence[Any]) -> int:
             self.began += 1
+            self.has_begun.set()
             assert self.go_on.wait(SOON)
             if self.error is not None:
                 raise self.error
@@ -54,6 +56,7 @@ def test_rebuild_is_not_waited_for_and_alone(scene: Scene) -> None:
     scene.go_on.clear()
     assert scene.rebuilder.begin(STALE) == 0
     assert not scene.rebuilder.wait(0)
+    assert scene.has_begun.wait(SOON)
     scene.now += STUCK_SECONDS - 1
     assert scene.rebuilder.begin(STALE) == 0
     assert (scene.made, scene.began) == (1, 1)
@@ -93,4 +96,12 @@ def test_error_that_nobody_expects_ends_the_sweeper_too(scene: Scene) -> None:
     scene.rebuilder.begin(STALE)
     assert scene.rebuilder.wait(SOON)
     with pytest.raises(FailpointRaised):
-        scene.rebuilder.begin(STALE)
+        scene.rebuilder.begin([])  # whether or not there is another gate to open
+
+
+def test_end_of_a_rebuild_is_told_when_no_gate_is_stale_any_more(scene: Scene) -> None:
+    scene.rebuilder.begin(STALE)
+    assert scene.rebuilder.wait(SOON)
+    assert scene.rebuilder.begin([]) == 2
+    assert scene.rebuilder.begin([]) == 0
+    assert scene.began == 1

@@ -131,7 +131,7 @@ PROBLEMS = {
             "NOT_READY",
             503,
             "Not ready",
-            "This process does not answer requests yet, or no longer.",
+            "This process answers what it has begun, and no new requests any more.",
             _UNTOUCHED,
             "Send requests to another process until /readyz answers 200.",
             retry=True,

@@ -17,10 +17,11 @@ import msgspec
 import typer
 
 from firstcome import postgres
+from firstcome.campaigns.rows import campaign_of
 from firstcome.gate import register
 from firstcome.gate.session import GateSession
 from firstcome.issuance.reconciliation import Drift, Reconciliation
-from firstcome.model import Campaign, CampaignId
+from firstcome.model import CampaignId
 from firstcome.settings import Settings
 
 app = typer.Typer()
@@ -98,7 +99,7 @@ def _look(
         GateSession.open(settings.redis) as session,
     ):
         with postgres.transaction(connection):
-            campaigns = [Campaign(*row) for row in connection.execute(_GATED)]
+            campaigns = [campaign_of(row) for row in connection.execute(_GATED)]
         gates = register.read_all(session, [each.campaign_id for each in campaigns])
         is_stale = partial(register.is_stale, bucket_users=settings.rebuild.bucket_users)
         open_ = [each for each in campaigns if not is_stale(gates[each.campaign_id], each)]

@@ -36,10 +36,20 @@ class OneOfSeveral:
 
     def heal(self) -> str:
         """Wait for claims, then end it. Raises Misbehaved when none were accepted meanwhile."""
+        misbehaved: Misbehaved | None = None
+        seen = ""
         try:
-            seen = "" if self._began is None else f"; {self._flowed(self._began)}"
-        finally:
+            if self._began is not None:
+                seen = f"; {self._flowed(self._began)}"
+        except Misbehaved as error:
+            misbehaved = error
+        try:
             healed = self._fault.heal()
+        except Exception as error:
+            # What misbehaved stands, however the end of the fault went.
+            raise misbehaved or error from error
+        if misbehaved is not None:
+            raise misbehaved
         return healed + seen
 
     def _flowed(self, began: float) -> str:

@@ -28,22 +28,26 @@ TELL_SECONDS = 1.0  # refusals of the database are logged so often, as a count
 KINDS = {
     "55P03": catalogue.LOCK_TIMEOUT,
     "40P01": catalogue.DEADLOCK,
-    None: catalogue.SILENT,
 }
+STOCK_SECONDS = 0.5  # who only looks waits no longer
 log = get_logger()
 
 
 class Direct:
     """Takes claims of campaigns whose engine is `direct`. Single event loop."""
 
-    def __init__(self, settings: DirectSettings, sessions: postgres.Statements) -> None:
+    def __init__(
+        self, settings: DirectSettings, sessions: postgres.Statements, pool: postgres.AsyncPool
+    ) -> None:
+        """`sessions`: for claims alone; `pool`: for what may wait."""
         self._settings = settings
         self._sessions = sessions
+        self._pool = pool
         self._decide = _QUERIES[settings.variant]
         self._tasks: set[asyncio.Task[None]] = set()
         self.refused_by: Counter[str] = Counter()  # the database's refusals, by kind
         self._told_at = 0.0
-        for kind in (*KINDS.values(), catalogue.OTHER):
+        for kind in catalogue.DIRECT_KINDS:
             catalogue.DIRECT_REFUSALS.of(kind)  # told as 0: the first refusal is seen to be one
 
     def claim(self, campaign_id: CampaignId, user_id: UserId, attempt: int, reply: Reply) -> None:
@@ -66,12 +70,17 @@ class Direct:
 
     async def stock_left(self, campaign_ids: Sequence[CampaignId]) -> Left:
         """Return how many coupons each has left; nothing while the database is away."""
-        asked = {"campaign_ids": list(campaign_ids)}
         try:
-            row = await self._sessions.one(_QUERIES["stock_left"], asked)
+            row = await postgres.answered(self._stock(campaign_ids), STOCK_SECONDS)
         except DatabaseUnavailable:
             return {}
         return {} if row is None or row[0] is None else dict(zip(*row, strict=True))
+
+    async def _stock(self, campaign_ids: Sequence[CampaignId]) -> postgres.Row | None:
+        asked = {"campaign_ids": list(campaign_ids)}
+        async with self._pool.transaction() as connection:
+            found = await connection.execute(_QUERIES["stock_left"], asked)
+            return await found.fetchone()
 
     async def drain(self) -> None:
         """Wait for the claims under way."""
@@ -106,7 +115,7 @@ class Direct:
         return Answer(Outcome.DUPLICATE, position, Status(status))
 
     def _count(self, error: DatabaseUnavailable) -> None:
-        kind = KINDS.get(error.sqlstate or None, catalogue.OTHER)
+        kind = _kind(error)
         self.refused_by[kind] += 1
         catalogue.DIRECT_REFUSALS.add(1, kind)
         if monotonic() - self._told_at >= TELL_SECONDS:
@@ -118,3 +127,10 @@ class Direct:
                 all=self.refused_by.total(),
                 last=str(error),
             )
+
+
+def _kind(error: DatabaseUnavailable) -> str:
+    if error.sqlstate:
+        return KINDS.get(error.sqlstate, catalogue.OTHER)
+    # Nothing was asked for want of a session, or asked and not answered.
+    return catalogue.NO_SESSION if error.certain else catalogue.SILENT

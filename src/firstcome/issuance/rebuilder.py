@@ -45,6 +45,7 @@ class _Attempt(Thread):
             self.was_interrupted = True
             log.warning("rebuild_interrupted", reason=str(error))
         except Exception as error:
+            log.exception("rebuild_broke")
             self.unexpected = error
 
 
@@ -63,10 +64,12 @@ class Rebuilder:
     def begin(self, campaigns: Sequence[Campaign]) -> int:
         """Begin to make these gates anew, unless that is under way; return at once.
 
-        Returns how many gates were opened since it was last asked. Raises what a rebuild ended
-        with, if nobody expected that.
+        Without any, it only tells what has ended. Returns how many gates were opened since it was
+        last asked. Raises what a rebuild ended with, if nobody expected that.
         """
         opened = self._collected()
+        if not campaigns:
+            return opened
         if self._attempts:
             if self._clock() < self._try_at:
                 return opened
@@ -81,15 +84,16 @@ class Rebuilder:
 
     def wait(self, seconds: float) -> bool:
         """Wait for what is under way, at most so long; return whether nothing is."""
+        until = monotonic() + seconds
         for attempt in self._attempts:
-            attempt.join(seconds)
+            attempt.join(max(0.0, until - monotonic()))
         return not any(attempt.is_alive() for attempt in self._attempts)
 
     def _collected(self) -> int:
         ended = [each for each in self._attempts if not each.is_alive()]
         self._attempts = [each for each in self._attempts if each.is_alive()]
+        catalogue.INTERRUPTED.add(sum(each.was_interrupted for each in ended))
         for each in ended:
-            catalogue.INTERRUPTED.add(each.was_interrupted)
             if each.unexpected is not None:
                 raise each.unexpected
         return sum(each.opened for each in ended)

@@ -150,7 +150,8 @@ class Sweeper:
             self.reconciliation.run_once(connection, healthy, gates)
             removed = self._archived.run_once(connection, session)
         # Last: it may fail again and again; healthy gates must not feel that.
-        rebuilt = self._rebuild(stale) if stale else 0
+        # Asked at each look, also with no gate to open: it tells how the one before has ended.
+        rebuilt = self._rebuild(stale)
         return self._told(Swept(mirrored, trimmed, recorded, rebuilt, removed))
 
     def _told(self, swept: Swept) -> Swept:

@@ -95,11 +95,13 @@ COMPENSATED = Counter(
     by=(API,),
 )
 # Kinds of DIRECT_REFUSALS.
-LOCK_TIMEOUT, DEADLOCK, SILENT, OTHER = "lock_timeout", "deadlock", "no_answer", "other"
+LOCK_TIMEOUT, DEADLOCK, OTHER = "lock_timeout", "deadlock", "other"
+NO_SESSION, SILENT = "no_session", "no_answer"
+DIRECT_KINDS = (LOCK_TIMEOUT, DEADLOCK, NO_SESSION, SILENT, OTHER)
 DIRECT_REFUSALS = Counter(
     "firstcome_direct_refusals_total",
     "Claims of the engine direct that the database did not decide: lock_timeout, deadlock, "
-    "no_answer, other.",
+    "no_session (all were at work), no_answer, other.",
     "kind",
     by=(API,),
 )
