@@ -59,7 +59,7 @@ integration: $(READY) ## one real engine at a time; WORKERS=4
 	@$(PYTEST) -q $(call parallel,4) tests/integration
 
 acceptance: $(READY) ## every process, over HTTP and the command line
-	@$(PYTEST) -q $(call parallel,0) tests/acceptance
+	@$(PYTEST) -q $(call parallel,2) tests/acceptance
 
 faults-quick: $(READY) ## one fault a test, each judged; SEED= repeats a run
 	@FIRSTCOME_SEED=$(SEED) $(PYTEST) -q $(call parallel,0) tests/faults
