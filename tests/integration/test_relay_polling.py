@@ -17,6 +17,7 @@ from firstcome.eventlog.emitter import Emitter, Handed
 from firstcome.eventlog.issued import CouponIssued
 from firstcome.relay import look, outbox
 from firstcome.relay.outbox import Outbox
+from firstcome.relay.pace import Pace
 from firstcome.relay.polling import PollingRelay
 from firstcome.settings import KafkaSettings, Settings
 from tests.heard import heard
@@ -295,3 +296,16 @@ def test_a_relay_does_not_rest_while_a_look_left_rows(
         events = heard(settings.kafka, at_least=9, seconds=15)
         issuing.call()  # lost if it does not listen yet: then it stops at its next look
     assert len(events) == 9
+
+
+def test_what_a_look_found_sets_the_pace_of_the_next(
+    settings: Settings, issuing: Issuing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+    monkeypatch.setattr(Pace, "found", lambda _, events, seconds: found.append(events))
+    campaign = issuing.campaign()
+    issuing.issue(campaign, 1, ["a", "b", "c"])
+    with working(polling_of(settings)):
+        heard(settings.kafka, at_least=3)
+        issuing.call()
+    assert sum(found) == 3

@@ -320,3 +320,17 @@ def _own_id(session: GateSession) -> int:
     found = session.call("CLIENT", "ID")
     assert isinstance(found, int)
     return found
+
+
+def test_sweeper_asks_how_a_rebuild_has_ended_also_when_no_gate_is_stale(drop: Recovery) -> None:
+    asked: list[Sequence[Campaign]] = []
+
+    def rebuild(campaigns: Sequence[Campaign]) -> int:
+        asked.append(campaigns)
+        return 0
+
+    drop.open_campaign()
+    sweeper = drop.sweeper(rebuild=rebuild)
+    sweeper.run_once()
+    assert asked == [[]]
+    sweeper.close()
