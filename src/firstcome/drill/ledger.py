@@ -29,9 +29,9 @@ HEAD = """<!-- Written by `firstcome drill faults --ledger`. Do not edit. -->
 Each run is one `firstcome drill faults`: a stack of its own with default settings and two api
 processes, a crowd, and a seeded schedule of faults, one after another and in overlapping pairs. A
 fault counts as effective only if at least 100 claims a second succeeded in the five seconds before
-it, claims were under way as it hit, it has proven that it hit, and no proof failed as it healed. At
-the end every answer that a client heard is held against the rows, and `firstcome verify` checks all
-laws.
+it, claims were under way as it hit, it has proven that it hit, and no proof failed as it healed
+(runs that tell of no bad tokens are older than this last rule). At the end every answer that a
+client heard is held against the rows, and `firstcome verify` checks all laws.
 
 Time to the final status is judged in classes, each with its bound in brackets: without a fault near
 it, p99; under any single fault of at most 30 s, each claim, from its promise; under a longer one,
@@ -204,7 +204,7 @@ def pathless(text: str) -> str:
 
 def _reason(struck: Struck) -> str:
     if struck.unhealed:
-        return "did not heal"
+        return "ended in a violation"
     if not struck.evidence:
         return "did not hit"
     if struck.missed:

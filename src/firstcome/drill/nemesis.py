@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
 
-from firstcome.drill.faults import Missed
+from firstcome.drill.faults import Misbehaved, Missed
 from firstcome.drill.schedule import Planned
 from firstcome.drill.traffic import Traffic
 
@@ -165,6 +165,8 @@ class Nemesis:
             heal()
         except Missed as error:
             struck.missed = struck.missed or str(error)
+        except Misbehaved as error:
+            struck.unhealed = str(error)
         except Exception as error:
             struck.unhealed = f"not healed: {type(error).__name__}: {error}"
         struck.healed = time.monotonic()

@@ -7,6 +7,22 @@ INTAKE, RECORDING = "firstcome.issuance.intake", "firstcome.issuance.recording"
 
 PLANTS = (
     Plant(
+        "signature_not_checked",
+        "A token counts whatever it was signed with.",
+        API,
+        (
+            Edit(
+                "firstcome.api.tokens",
+                """        if not hmac.compare_digest(signature, self._signature(signed)):
+            return BAD_TOKEN
+""",
+                "        planted()\n",
+            ),
+        ),
+        "nothing_breaks",
+        frozenset({"L8"}),
+    ),
+    Plant(
         "promise_before_acknowledgement",
         "202 is answered as soon as the producer has the record, not the broker.",
         API,

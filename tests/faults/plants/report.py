@@ -126,7 +126,7 @@ def page(results: Sequence[Result], seed: int) -> str:
         f"{quiet} with nothing reported.",
         "",
         "Written by `make faults-selftest`. Each plant is one bug in the product's own code, made "
-        "while a stack's processes import it (`tests/faults/plants/`). L1-L7, *contradicted*, "
+        "while a stack's processes import it (`tests/faults/plants/`). L1-L8, *contradicted*, "
         "*uninvited* and *undecided* are sentences of the checker, which knows only what clients "
         "heard and the rows at the end; *verify* is `firstcome verify`; *flow* says that claims "
         "were not accepted any more. A plant is caught when each judge named for it has found it.",
