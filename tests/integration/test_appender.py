@@ -5,6 +5,7 @@ from confluent_kafka import KafkaError
 
 from firstcome.errors import LogUnavailable
 from firstcome.eventlog import kafka
+from firstcome.metrics import catalogue
 from firstcome.model import Answer, Outcome
 from tests.integration.engines import OwnEngines
 from tests.integration.fatal import break_for_good
@@ -61,8 +62,11 @@ async def test_appender_that_learns_of_a_fatal_error_by_appending_is_renewed_too
         await eventually("the broker", lambda: not stage.appender.is_away)
         before, number = stage.appender._producer, stage.open_campaign()
         break_for_good(before)
+        refused = catalogue.APPEND_FAILURES.of("refused")
+        failures = refused.value
         with pytest.raises(LogUnavailable, match="not handed over"):
             stage.appender.append(b"", lambda _: None)
+        assert refused.value == failures + 1
         # Polling would find it too, and so would whoever waits for acknowledgements, after a while.
         monkeypatch.setattr(stage.appender, "_serve", lambda: None)
         monkeypatch.setattr(stage.appender, "_watch_once", lambda: None)
@@ -111,7 +115,10 @@ async def test_appender_counts_the_broker_as_away_after_a_failed_delivery(own: O
     async with intake_stage(own.of_one_test()) as stage:
         number = stage.open_campaign()
         error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "planted")
+        unknown = catalogue.APPEND_FAILURES.of("unknown")
+        failures = unknown.value
         stage.appender._reported(0, error, None)  # type: ignore[arg-type]
+        assert unknown.value == failures + 1
         stage.claim(number, "ann")
         assert stage.answers["ann"] == [Answer(Outcome.UNAVAILABLE)]
         await eventually("the broker", lambda: not stage.appender.is_away)

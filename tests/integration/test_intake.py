@@ -15,6 +15,7 @@ from firstcome.gate.journal import Journal
 from firstcome.issuance import intake
 from firstcome.issuance.recorder import Recorder
 from firstcome.issuance.recording import Recording
+from firstcome.metrics import catalogue
 from firstcome.model import Answer, Outcome, Status
 from firstcome.rebuild import Rebuild
 from tests.integration.engines import OwnEngines
@@ -179,6 +180,8 @@ async def test_claim_that_was_not_handed_over_is_given_up_and_may_be_made_again(
     )
     async with intake_stage(full) as stage:
         number = stage.open_campaign(limit=3)
+        compensated = catalogue.COMPENSATED.of("cancelled")
+        before = compensated.value
         stage.claim(number, "first")
         await eventually("a place", lambda: stage.position_last(number) == 1)
         for user in ("ann", "bob"):
@@ -190,6 +193,7 @@ async def test_claim_that_was_not_handed_over_is_given_up_and_may_be_made_again(
             (2, "ann", "CANCELLED", "NOT_APPENDED"),
             (3, "bob", "CANCELLED", "NOT_APPENDED"),
         ]
+        assert compensated.value == before + 2
         # No sweeper runs here: whoever was answered is free already.
         gate = register.read(stage.session, number)
         assert (gate.position_last, gate.position_limit) == (3, 5)

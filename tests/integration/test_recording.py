@@ -13,6 +13,7 @@ from firstcome.gate import keys
 from firstcome.gate.session import GateSession
 from firstcome.issuance.settled import Settled
 from firstcome.issuance.settling import Settling
+from firstcome.metrics import catalogue
 from firstcome.model import CampaignId
 from firstcome.settings import Settings
 from tests.integration.claimed import batch, dead_letters, open_campaign, rows
@@ -81,9 +82,12 @@ def test_recording_holds_its_records_while_the_database_is_away(
             raise DatabaseUnavailable("planted")
         return postgres.connect(scene.settings.postgres)
 
+    held = catalogue.HELD.of("database_away")
+    before = held.value
     scene.append(encode(batch(number, 1, ["a"]).event))
     recording = scene.recording(connect)
     work(recording, until=lambda: recording.records_held == 1)
+    assert held.value == before + 1
     scene.append(encode(batch(number, 2, ["b"]).event), partition=1)
     until = time.monotonic() + 1.0
     work(recording, until=lambda: time.monotonic() > until)

@@ -15,6 +15,7 @@ from firstcome import postgres
 from firstcome.errors import DatabaseUnavailable, LogUnavailable
 from firstcome.eventlog.emitter import Emitter, Handed
 from firstcome.eventlog.issued import CouponIssued
+from firstcome.metrics import catalogue
 from firstcome.relay import look, outbox
 from firstcome.relay.outbox import Outbox
 from firstcome.relay.pace import Pace
@@ -258,12 +259,15 @@ def test_times_are_utc_whatever_the_zone_of_the_server(
 
 
 def test_a_terminated_session_is_replaced(settings: Settings, issuing: Issuing) -> None:
+    interruptions = catalogue.RELAY_INTERRUPTED.of("engine_away")
+    before = interruptions.value
     with working(polling_of(settings)):
         issuing.listened()
         issuing.terminate("firstcome", "test-listener")
         campaign = issuing.campaign()
         issuing.issue(campaign, 1, ["a"])
         assert [each.position for each in heard(settings.kafka, at_least=1)] == [1]
+    assert interruptions.value > before
 
 
 def test_a_row_that_somebody_else_holds_is_waited_for(settings: Settings, issuing: Issuing) -> None:

@@ -19,8 +19,10 @@ BEYOND_THE_LIMIT = "FC001"
 # (no database, no rights, no tables yet, a standby that is not yet promoted).
 _TRANSIENT = (
     *("08", "40", "53", "57P0", "58", "55000", "55006", "55P03", "57014", "25P03", "25P04"),
-    *("28", "3D000", "25006", "42501", "42P01", "42703"),
+    *("28", "3D000", "25006", "42501", "42P01"),
 )
+# No such column or operator, a value of another type: no tables of this version.
+_OTHER_TABLES = ("42703", "42883", "42804")
 _UNIQUE_VIOLATION = "23505"
 _DATA = ("22", "23", BEYOND_THE_LIMIT)
 # The server says by these that the transaction was rolled back.
@@ -49,13 +51,13 @@ def translation(error: psycopg.Error) -> Exception:
         return BadRecord(said, reason=reason)
     if state == "42P01":
         said = "the database has no tables of firstcome: run `firstcome migrate`"
-    if state == "42703":
+    if state in _OTHER_TABLES:
         said = f"the tables are those of another version ({said}): run `firstcome migrate`"
     if isinstance(error, psycopg_pool.PoolTimeout | psycopg_pool.TooManyRequests):
         return DatabaseUnavailable(f"no session to PostgreSQL was free: {said}", certain=True)
     if state is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return DatabaseUnavailable(f"PostgreSQL gave no answer: {said}")
-    if state is not None and state.startswith(_TRANSIENT):
+    if state is not None and state.startswith((*_TRANSIENT, *_OTHER_TABLES)):
         certain = state.startswith(_CERTAINLY_NOT_DONE)
         return DatabaseUnavailable(
             f"PostgreSQL refused ({state}): {said}", certain=certain, sqlstate=state
