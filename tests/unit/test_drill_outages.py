@@ -79,10 +79,12 @@ def test_postgres_away_breaks_a_line_by_one_refusal_or_one_late_row() -> None:
 
 
 def test_redis_wiped_says_when_issuing_resumed() -> None:
-    heard = [*steady(0, 10), *steady(10, 15, UNAVAILABLE), *steady(15, 30)]
-    seen = rehearsed(heard, seconds=30)
-    lines = judge_redis(seen, {"killed": 10.0})
+    moments = {"killed": 10.0, "answers again": 10.3}
+    last_of_the_old = (10.01, 10.02, "REQUESTED")
+    down = steady(10.02, 15, UNAVAILABLE)
+    seen = rehearsed([*steady(0, 10), last_of_the_old, *down, *steady(15, 30)], seconds=30)
+    lines = judge_redis(seen, moments)
     assert all(line.held for line in lines)
     assert "first 202 5.0 s after the wipe" in lines[1].seen
-    never = judge_redis(rehearsed(steady(0, 10), seconds=30), {"killed": 10.0})
+    never = judge_redis(rehearsed(steady(0, 10), seconds=30), moments)
     assert [line.held for line in never] == [True, False, True]

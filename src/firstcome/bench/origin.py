@@ -35,15 +35,20 @@ class Origin(NamedTuple):
 
 
 def commit() -> str:
-    """Return the checkout's commit, marked where something differs from it; else the version."""
+    """Return the checkout's commit, marked where something differs from it; else the version.
+
+    Reports do not count: each run adds to them, and the next is none the less of the same code.
+    """
+    name = _git("describe", "--always")
+    changed = _git("diff", "--name-only", "HEAD", "--", ":/", ":(top,exclude)docs/reports")
+    return f"{name}{'-dirty' if changed else ''}" if name else f"of version {version('firstcome')}"
+
+
+def _git(*arguments: str) -> str:
     done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
+        ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
     )
-    return done.stdout.strip() or f"of version {version('firstcome')}"
+    return done.stdout.strip()
 
 
 def kafka() -> str:

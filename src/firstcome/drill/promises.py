@@ -62,8 +62,8 @@ def judge_postgres(seen: Rehearsed, moments: Mapping[str, float]) -> list[Line]:
 
 def judge_redis(seen: Rehearsed, moments: Mapping[str, float]) -> list[Line]:
     """Hold what was seen against what is promised. Pure."""
-    wiped = moments["killed"]
-    return [_calm(_heard(seen), wiped, seen.load.rate), _resumed(seen, wiped), _lawful(seen)]
+    calm = _calm(_heard(seen), moments["killed"], seen.load.rate)
+    return [calm, _resumed(seen, moments), _lawful(seen)]
 
 
 def _calm(heard: list[Heard], until: float, rate: float) -> Line:
@@ -153,20 +153,22 @@ def _issued_after(seen: Rehearsed, moments: Mapping[str, float]) -> Line:
     )
 
 
-def _resumed(seen: Rehearsed, wiped: float) -> Line:
+def _resumed(seen: Rehearsed, moments: Mapping[str, float]) -> Line:
+    # Before that an admission may be one of the old Redis, in the instant before its end.
+    wiped, returned = moments["killed"], moments["answers again"]
     answers = seen.answers
     first = min(
         (
             done
             for sent, done, code in zip(answers.sent, answers.done, answers.code, strict=True)
-            if code == REQUESTED and sent > wiped
+            if code == REQUESTED and sent > returned
         ),
         default=float("inf"),
     )
     asked_after = {
         position
         for sent, position, code in zip(answers.sent, answers.position, answers.code, strict=True)
-        if code == REQUESTED and sent > wiped
+        if code == REQUESTED and sent > returned
     }
     row = min(
         (
