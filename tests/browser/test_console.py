@@ -33,6 +33,7 @@ PAGES = {
     "reports": "/reports",
     "operators": "/operators",
 }
+CODE = re.compile(r"Code: ([0-9A-Z]{4}-){5}[0-9A-Z]{4}$")
 LOOKS = {
     "desktop-en": {"language": "en-US"},
     "desktop-dark-ko": {"language": "ko-KR", "dark": True},
@@ -280,6 +281,10 @@ def test_support_desk_says_why_somebody_has_a_coupon_or_none(desk: Desk, case: C
         card = page.locator("section.card", has_text=f"#{case.campaign}")
         expect(card.locator(".badge")).to_have_text(said)
     expect(card.get_by_text("The last coupon was asked for at")).to_be_visible()
+    desk.open(f"/person?user={case.winner}")
+    card = page.locator("section.card", has_text=f"#{case.campaign}")
+    card.get_by_role("button", name="Show the code").click()
+    expect(card.get_by_text("Code:")).to_contain_text(CODE)
     desk.open(f"/person?user={case.waiting}")
     page.get_by_role("link", name="Look at the dead letter and decide").click()
     expect(page.get_by_role("heading", name=f"Dead letter {case.letter}")).to_be_visible()

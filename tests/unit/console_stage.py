@@ -207,6 +207,10 @@ class Shop(Campaigns, Overview, DeadLetters, People, AuditTrail):
         """Return one."""
         yield Winner(Position(1), UserId("ann"), "CODE-1", None, AT)
 
+    def code(self, campaign_id: int, position: int) -> str:
+        """Return one that names its place."""
+        return f"CODE-{campaign_id}-{position}"
+
     def look_up(self, user_id: str, campaigns: object) -> Sequence[InCampaign]:
         """Return one person in every state that there is."""
         row = Row(1, 42, "ISSUED", None, AT, AT, 1)

@@ -186,6 +186,23 @@ def test_list_of_codes_is_audited_and_needs_a_name(stage: Stage) -> None:
     assert len(stage.shop.deeds) == 1
 
 
+def test_code_of_one_coupon_is_shown_to_operators_and_audited(stage: Stage) -> None:
+    asked = {"user": "ann", "campaign": "1"}
+    stage.sign_in("viewer")
+    assert "/person/code" not in stage.get("/person?user=ann").text
+    assert stage.post("/person/code", **asked).status_code == 403
+    stage.sign_in("operator")
+    page = stage.get("/person?user=ann").text
+    assert 'action="/person/code"' in page
+    assert "CODE-" not in page
+    assert stage.shop.deeds == []
+    assert "CODE-1-42" in stage.post("/person/code", **asked).text
+    assert stage.shop.deeds == [("operator", "coupon.code", 1)]
+    for user, campaign in (("ann", "2"), ("ann", ""), ("a b", "1"), ("", "")):
+        assert "CODE-" not in stage.post("/person/code", user=user, campaign=campaign).text
+    assert len(stage.shop.deeds) == 1
+
+
 def test_user_id_is_no_formula_of_a_spreadsheet() -> None:
     for character in "=+(|!,;\t\r\n\"'":
         assert not USER_ID_PATTERN.fullmatch(f"-1{character}")

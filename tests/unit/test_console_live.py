@@ -192,4 +192,7 @@ def test_process_that_is_silent_is_told_as_such(tmp_path: Path) -> None:
     told = ToldBy(settings, lambda: True)
     told.run_once(Now)  # type: ignore[arg-type]
     assert [each.answers for each in told.latest.processes] == [False, False]
-    assert ToldBy(ConsoleSettings(status_file=tmp_path / "none"), lambda: True).latest == Told()
+    unasked = ToldBy(ConsoleSettings(status_file=tmp_path / "none"), lambda: True)
+    assert unasked.latest == Told(asking=True)
+    unasked.run_once(Now)  # type: ignore[arg-type]
+    assert (unasked.latest.asking, unasked.latest.drift) == (False, None)

@@ -107,6 +107,32 @@ def test_pages_show_drift_that_is_not_known_as_such(stage: Stage, language: str)
     assert words("health.no_drift") not in health
 
 
+def test_processes_that_are_just_being_asked_alarm_nobody(stage: Stage) -> None:
+    stage.sign_in("viewer")
+    asking = Told(asking=True)
+    assert needs_of(CALM, asking) == []
+    stage.live.__init__(lambda: asking, 2)  # type: ignore[misc]
+    stage.live.look(CALM)
+    words = words_of("en")
+    first, drop, _ = (stage.get(path).text for path in PAGES)
+    assert words("needs.asking") in first
+    assert words("needs.none") not in first
+    assert 'data-needs="asking "' in first
+    assert 'data-laws="0 ."' in drop
+    assert words("laws.drift_asking") in drop
+
+
+def test_page_says_when_a_campaign_is_sold_out(stage: Stage) -> None:
+    stage.sign_in("viewer")
+    [drop] = CALM.campaigns
+    for left, is_told in ((0, True), (1, False)):
+        stage.live.look(changed(CALM, campaigns=[changed(drop, stock_left=left)]))
+        for path in PAGES[:2]:
+            text = stage.get(path).text
+            assert ("sold out<" in text) is is_told, path
+            assert (' SOLD_OUT"' in text) is is_told, path
+
+
 def test_page_of_a_drop_says_which_laws_it_shows(stage: Stage) -> None:
     stage.sign_in("viewer")
     [drop] = CALM.campaigns

@@ -83,7 +83,7 @@ def planned(
 
 def run(schedule: Iterator[Planned]) -> Nemesis:
     nemesis = Nemesis(schedule, cast(Traffic, Flow()), lambda line: None)
-    nemesis.run(time.monotonic() + 0.4)
+    nemesis.run(time.monotonic() + 1.0)
     return nemesis
 
 
@@ -107,7 +107,7 @@ def test_nemesis_heals_and_does_not_count_what_missed(error: Exception) -> None:
     world = World()
     nemesis = run(planned(world, error, pairs=False))
     assert world.loose == []
-    assert len(nemesis.struck) >= 2
+    assert nemesis.struck
     assert not any(struck.is_effective for struck in nemesis.struck)
     assert all(str(error) in struck.missed for struck in nemesis.struck)
 

@@ -220,6 +220,10 @@ class Campaigns:
                 return
             after = rows[-1][0]
 
+    def code(self, campaign_id: CampaignId, position: Position) -> str:
+        """Return the code of a coupon; empty where no key for codes is set."""
+        return self._code_of(campaign_id, position)
+
     def _set_state(
         self, campaign_id: CampaignId, state: CampaignState, actor: str, action: str
     ) -> Campaign:

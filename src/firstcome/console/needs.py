@@ -75,6 +75,8 @@ def _of_report(report: OverviewReport) -> Iterator[Need]:
 
 
 def _of_processes(told: Told) -> Iterator[Need]:
+    if told.asking:
+        return
     if told.recorders_stopped is None:
         yield Need(Kind.STOPPED_UNKNOWN)
     elif told.recorders_stopped:

@@ -53,13 +53,14 @@ class Answers(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """Everything; null or empty: not known."""
+    """Everything; null or empty: not known. `asking`: nobody has had the time to answer yet."""
 
     processes: list[ToldProcess] = []
     answers: Answers | None = None
     drift: dict[str, dict[str, int]] | None = None  # campaign -> kind -> claims
     recorders_stopped: int | None = None
     flow: Flow = Flow()
+    asking: bool = False
 
 
 class ToldBy:
@@ -68,8 +69,8 @@ class ToldBy:
     def __init__(self, settings: ConsoleSettings, is_watched: Callable[[], bool]) -> None:
         self._settings = settings
         self._is_watched = is_watched
-        self.latest = Told()
-        self._forget()
+        self.latest = Told(asking=True)
+        self._growth, self._flow = GrowthWatch(), FlowWatch()
 
     def run(self, stop: Event) -> None:
         """Look every two seconds while somebody watches, until `stop` is set."""
@@ -104,7 +105,7 @@ class ToldBy:
 
     def _forget(self) -> None:
         """Nobody watches: what was told is old when somebody comes."""
-        self.latest = Told()
+        self.latest = Told(asking=True)
         self._growth, self._flow = GrowthWatch(), FlowWatch()
 
     def _processes(self) -> list[ToldProcess]:

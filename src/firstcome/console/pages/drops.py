@@ -3,7 +3,10 @@
 The pages show the sampler's last look, so a page costs the engines nothing but its list of deeds.
 """
 
+import shlex
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -74,6 +77,7 @@ class DropsPages(Controller):
             "deeds": audit.of(CampaignId(campaign_id)),
             "holders": people.newest(CampaignId(campaign_id)),
             "is_local": settings.status_file is not None,
+            "program": shlex.quote(str(Path(sys.executable).with_name("firstcome"))),
         }
         return pages.show(request, "drop.html", values)
 

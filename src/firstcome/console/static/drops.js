@@ -131,14 +131,19 @@ function replace(text) {
 }
 
 // As parts.html writes it.
+function statesKey(drop) {
+  return `${drop.version} ${drop.state} ${drop.gate.state}${drop.stock_left === 0 ? " SOLD_OUT" : ""}`;
+}
+
+// As parts.html writes it.
 function needsKey(look) {
-  return look.needs.map((each) => `${each.kind}:${each.campaign_id || ""}:${each.count || ""} `).join("");
+  return (look.told.asking ? "asking " : "") + look.needs.map((each) => `${each.kind}:${each.campaign_id || ""}:${each.count || ""} `).join("");
 }
 
 // As parts.html writes it.
 function lawsKey(look, drop) {
   const drift = look.told.drift && Object.entries(look.told.drift[drop.campaign_id] || {});
-  const told = drift ? drift.map(([kind, count]) => `${kind}:${count} `).join("") : "?";
+  const told = drift ? drift.map(([kind, count]) => `${kind}:${count} `).join("") : look.told.asking ? "." : "?";
   return `${drop.issued + drop.under_review > drop.stock ? 1 : 0} ${told}`;
 }
 
@@ -151,7 +156,7 @@ function isSame(look) {
   if (root?.dataset.needs !== undefined && root.dataset.needs !== needsKey(look)) return false;
   return cards.every((card) => {
     const drop = drops.get(card.dataset.campaign);
-    if (!drop || card.dataset.told !== `${drop.version} ${drop.state} ${drop.gate.state}`) return false;
+    if (!drop || card.dataset.told !== statesKey(drop)) return false;
     const laws = document.querySelector("[data-laws]"); // of the one drop that the page is about
     return !laws || laws.dataset.laws === lawsKey(look, drop);
   });
