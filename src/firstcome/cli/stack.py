@@ -7,6 +7,7 @@ addresses hold their passwords; tables leave them out.
 
 import json
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -220,16 +221,20 @@ def _address(url: str | None) -> str:
 
 
 def _how_to_ask(status: dict[str, Any]) -> str:
-    url = f"{status['urls']['api']}/v1/users/me/coupons"
+    api = f"{status['urls']['api']}/v1"
     settings = StackFolder(state_folder()).settings
-    who = '-H "Authorization: Bearer $(firstcome token alice)"'
+    program = "firstcome"
+    if shutil.which(program) is None:  # the environment is not activated
+        program = shlex.quote(str(Path(sys.executable).with_name(program)))
+    who = f'-H "Authorization: Bearer $({program} token alice)"'
     if status["shape"]["auth"] == "gateway":
         who = "-H 'X-User-Id: alice'"
     console = (
         f"console: {status['urls']['console']}  (sign in with any name; "
         f"this prints the key: grep operator_key {shlex.quote(str(settings))})"
     )
-    return f"{console}\nask as alice: curl {who} {url}"
+    claim = f"claim as alice from campaign 1: curl -X POST {who} {api}/campaigns/1/issuances"
+    return f"{console}\n{claim}\nher coupons: curl {who} {api}/users/me/coupons"
 
 
 def _print_failure(stack: Stack, failure: StartFailed) -> None:
