@@ -1,9 +1,9 @@
 """Sessions, errors and migrations on a real PostgreSQL."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from multiprocessing import get_context
 
 import psycopg
@@ -137,6 +137,16 @@ def test_errors_leave_as_ours(
         assert caught.value.reason == "BEYOND_LIMIT"
 
 
+@asynccontextmanager
+async def pool_of(settings: PostgresSettings) -> AsyncIterator[postgres.AsyncPool]:
+    """Lend a pool. One that is left open after a failure would keep its loop from ending."""
+    pool = postgres.AsyncPool(settings)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
 def test_queries_of_a_file_are_found_by_name() -> None:
     found = postgres.queries("issuance")
     assert found["rows_at"].startswith("-- What is at these positions now.\nSELECT")
@@ -146,38 +156,33 @@ def test_queries_of_a_file_are_found_by_name() -> None:
 async def test_pool_goes_on_after_the_server_dropped_its_sessions(
     settings: Settings, connection: postgres.Connection
 ) -> None:
-    pool = postgres.AsyncPool(settings.postgres)
-    async with pool.transaction() as session:
-        await session.execute("SELECT 1")
-    connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE application_name = 'firstcome-api' AND datname = current_database()"
-    )
-    async with pool.transaction() as session:
-        found = await session.execute("SELECT 2")
-        assert await found.fetchone() == (2,)
-    await pool.close()
+    async with pool_of(settings.postgres) as pool:
+        async with pool.transaction() as session:
+            await session.execute("SELECT 1")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'firstcome-api' AND datname = current_database()"
+        )
+        async with pool.transaction() as session:
+            found = await session.execute("SELECT 2")
+            assert await found.fetchone() == (2,)
 
 
 async def test_pool_lends_no_more_sessions_than_it_may(settings: Settings) -> None:
     narrow = settings.postgres.model_copy(
-        update={"pool_connections_max": 1, "pool_timeout_seconds": 0.2}
+        update={"pool_connections_max": 1, "pool_timeout_seconds": 1.0}
     )
-    pool = postgres.AsyncPool(narrow)
-    async with pool.transaction():
+    async with pool_of(narrow) as pool, pool.transaction():
         with pytest.raises(DatabaseUnavailable):
             async with pool.transaction():
                 pytest.fail("a second session was lent")
-    await pool.close()
 
 
 def test_pool_works_on_uvloop(settings: Settings) -> None:
     async def ask() -> int:
-        pool = postgres.AsyncPool(settings.postgres)
-        async with pool.transaction() as session:
+        async with pool_of(settings.postgres) as pool, pool.transaction() as session:
             found = await session.execute("SELECT 7")
             row = await found.fetchone()
-        await pool.close()
         assert row is not None
         return int(row[0])
 
