@@ -56,7 +56,9 @@ def test_what_was_expected_follows_from_who_came() -> None:
     few = judged(users=3)  # two wanted the first campaign, one the second
     assert (few.expected, few.held) == (3, True)
     refused = msgspec.structs.replace(LOAD, overloaded=1)
-    assert judged(users=9, load=refused).held, "who heard 503 did not ask again"
+    excused = judged(users=9, load=refused)
+    assert (excused.unsold, excused.given_up) == (0, 1), "who heard 503 did not ask again"
+    assert excused.held
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from firstcome.bench.answers import (
     NOT_SENT,
     OUT_OF_STOCK,
     REQUESTED,
+    TIMED_OUT,
     Answers,
 )
 from firstcome.bench.arrivals import Arrivals
@@ -76,6 +77,17 @@ def test_outcome_counts_a_promise_without_a_row_as_lost() -> None:
         assert (outcome.lost, outcome.unsold, outcome.held) == (lost, lost, lost == 0)
         assert bool(outcome.broken) is bool(lost)
         assert outcome.cpu_seconds == {"api": 0.03}
+
+
+@pytest.mark.parametrize(("code", "unsold", "given_up"), [(TIMED_OUT, 0, 1), (OUT_OF_STOCK, 1, 0)])
+def test_coupon_of_who_gave_up_is_left_and_that_of_who_was_refused_is_unsold(
+    code: int, unsold: int, given_up: int
+) -> None:
+    found = measured(rows=2)
+    found.answers.code[2], found.answers.position[2] = code, 0
+    outcome = outcome_of(ASKED, found, summarise(ASKED, "gateway", found, {}))
+    assert (outcome.issued, outcome.unsold, outcome.given_up) == (2, unsold, given_up)
+    assert outcome.held is (unsold == 0)
 
 
 def test_distribution_is_exact() -> None:

@@ -126,6 +126,13 @@ def test_verdict_names_the_engine_that_was_wrong(wrong: str) -> None:
     assert "correct-all" not in keys(judged(runs), Topic.CORRECTNESS)
 
 
+def test_verdict_says_what_was_left_because_people_gave_up() -> None:
+    runs = [compared.run("direct", given_up=at) for at in (3, 1200)]
+    (found,) = [each for each in judged(runs) if each.key == "given-up"]
+    assert found.figures == {"engine": "direct", "left": "1,203"}
+    assert "correct-all" in keys(judged(runs), Topic.CORRECTNESS)
+
+
 def test_verdict_names_every_law_that_broke() -> None:
     runs = [compared.run("kafka"), compared.run("kafka", held=False, broken=["L3", "L6"])]
     (found,) = [each for each in judged(runs) if each.key == "laws-broken"]

@@ -22,7 +22,7 @@ from firstcome.bench.plan import Asked
 from firstcome.bench.report import Report
 from firstcome.bench.run import BUILT_IN, Distribution, Load, Outcome
 from firstcome.bench.summary import asked_to_issued
-from firstcome.bench.truth import Row
+from firstcome.bench.truth import LEFT, Row
 from firstcome.bench.wrongs import wrongs
 
 UNHEARD = frozenset((UNANSWERED, NOT_SENT, CONNECTION_LOST, TIMED_OUT))
@@ -62,7 +62,11 @@ def load_of(asked: Asked, measured: Measured) -> Load:
 def outcome_of(asked: Asked, measured: Measured, report: Report) -> Outcome:
     """Return what became of the claims."""
     found = wrongs(_promises(asked, measured), _rows(measured), asked.coupons)
-    broken = [check.rule for check in report.checks if not check.held]
+    left = max(0, report.expected - report.issued)
+    given_up = min(left, _undecided(asked, measured.answers))
+    # Who gave up was too slow a service's loss, which is told; it breaks no promise.
+    excused = {LEFT} if left == given_up else set()
+    broken = [each.rule for each in report.checks if not each.held and each.rule not in excused]
     broken += [f"{law.law} {law.title}" for law in report.laws if not law.held]
     seconds = {role: cost.seconds for role, cost in report.cpu.items() if role != "total"}
     return Outcome(
@@ -72,7 +76,7 @@ def outcome_of(asked: Asked, measured: Measured, report: Report) -> Outcome:
         lost=found.lost,
         doubled=found.doubled,
         oversold=found.oversold,
-        unsold=max(0, report.expected - report.issued),
+        unsold=left - given_up,
         accepted_ms=Distribution.of(_answered(measured.answers, frozenset({REQUESTED}))),
         refused_ms=Distribution.of(_answered(measured.answers, REFUSED)),
         issued_ms=Distribution.of(asked_to_issued(asked, measured)),
@@ -82,10 +86,21 @@ def outcome_of(asked: Asked, measured: Measured, report: Report) -> Outcome:
         final_after_seconds=report.final_after_seconds,
         cpu_seconds=seconds,
         redis_bytes_per_user=report.redis_bytes_per_user,
-        held=report.held,
+        held=not broken,
         broken=broken,
         moved=found.moved,
+        given_up=given_up,
     )
+
+
+def _undecided(asked: Asked, answers: Answers) -> int:
+    """Return how many users heard neither that they have a coupon nor that they have none."""
+    decided = {
+        user
+        for user, code in zip(asked.crowd.order(), answers.code, strict=True)
+        if code == REQUESTED or code in REFUSED
+    }
+    return asked.crowd.users - len(decided)
 
 
 def _promises(asked: Asked, measured: Measured) -> Iterator[tuple[int, str, int]]:

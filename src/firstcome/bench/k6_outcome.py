@@ -6,7 +6,7 @@ from itertools import chain
 from firstcome.bench.k6_summary import Heard, Promise
 from firstcome.bench.plan import Asked
 from firstcome.bench.run import Distribution, Outcome
-from firstcome.bench.truth import Row
+from firstcome.bench.truth import LEFT, Row
 from firstcome.bench.wrongs import wrongs
 from firstcome.model import Status
 
@@ -27,13 +27,14 @@ def outcome_of_promises(
     final_at = max((row.final_at for row in issued), default=0.0)
     wanted = [len(range(number, heard.users, len(rows))) for number in range(len(rows))]
     expected = sum(min(asked.coupons, users) for users in wanted)
-    unsold = max(0, expected - len(issued))
+    left = max(0, expected - len(issued))
+    # Who hears 503 from k6 does not ask again: his coupon may be left.
+    given_up = min(left, heard.load.overloaded + heard.load.faults)
     promises = ((each.campaign_id, each.user_id, each.position) for each in heard.promises)
     found = wrongs(promises, rows, asked.coupons)
     broken = [*broken, *found.told]
-    if unsold and not heard.load.overloaded and not heard.load.faults:
-        # Who hears 503 from k6 does not ask again: his coupon may be left.
-        broken.append("no coupon was left that somebody had asked for")
+    if left > given_up:
+        broken.append(LEFT)
     return Outcome(
         accepted=heard.accepted,
         issued=len(issued),
@@ -41,7 +42,7 @@ def outcome_of_promises(
         lost=found.lost,
         doubled=found.doubled,
         oversold=found.oversold,
-        unsold=unsold,
+        unsold=left - given_up,
         accepted_ms=heard.accepted_ms,
         refused_ms=heard.refused_ms,
         issued_ms=Distribution.of(_waits(heard.promises, live)),
@@ -53,6 +54,7 @@ def outcome_of_promises(
         held=not broken,
         broken=broken,
         moved=found.moved,
+        given_up=given_up,
     )
 
 

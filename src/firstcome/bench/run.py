@@ -75,7 +75,7 @@ class Outcome(msgspec.Struct, frozen=True):
     lost: int  # users who were promised a coupon, and have none
     doubled: int  # second rows of a user
     oversold: int  # rows beyond the stock
-    unsold: int  # coupons left although somebody had asked
+    unsold: int  # coupons left although somebody who asked was refused
     accepted_ms: Distribution  # HTTP, of served claims
     refused_ms: Distribution
     issued_ms: Distribution  # from the request to the commit of the row
@@ -87,6 +87,7 @@ class Outcome(msgspec.Struct, frozen=True):
     held: bool  # every check and every law
     broken: list[str]  # the rules that did not hold
     moved: int = 0  # users who have a coupon at another position than they were told
+    given_up: int = 0  # coupons left because whoever asked had given up before an answer
 
 
 class Run(msgspec.Struct, frozen=True):

@@ -58,6 +58,9 @@ class Check(msgspec.Struct, frozen=True):
         return cls(rule, not found, len(found), found[:SHOWN_MAX])
 
 
+LEFT = "no coupon was left that somebody had asked for"
+
+
 class Truth:
     """The answers of one drop beside its rows. `checks()` says what held."""
 
@@ -78,7 +81,7 @@ class Truth:
             Check.of("nobody has a coupon who did not ask or was refused", self._uninvited()),
             Check.of("no answer contradicts another one", self._contradictions()),
             Check.of("first come, first served", self._order()),
-            Check.of("no coupon was left that somebody had asked for", self._left()),
+            Check.of(LEFT, self._left()),
         ]
 
     def _live(self) -> dict[str, list[tuple[int, Row]]]:

@@ -97,9 +97,15 @@ ISSUANCE_ROWS = (
             ),
             (
                 "unsold",
-                "Unsold: left although asked for",
-                "미판매 (요청이 있었으나 남은 쿠폰)",
+                "Unsold: left although somebody was refused",
+                "미판매 (거절된 사람이 있는데 남은 쿠폰)",
                 lambda run: run.outcome.unsold,
+            ),
+            (
+                "given_up",
+                "Left: whoever asked had given up",
+                "남음 (답을 받기 전에 포기한 사람의 몫)",
+                lambda run: run.outcome.given_up,
             ),
         )
     ),

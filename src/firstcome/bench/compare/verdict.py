@@ -173,6 +173,11 @@ def _correctness(grid: Grid) -> Iterator[Finding]:
     if not any(getattr(run.outcome, name) for run in runs for name in _WRONGS):
         figures = {"runs": f"{len(runs):,}", "issued": f"{sum(r.outcome.issued for r in runs):,}"}
         yield Finding(Topic.CORRECTNESS, "correct-all", Tone.GOOD, figures)
+    for engine in grid.engines:
+        left = sum(run.outcome.given_up for run in runs if run.engine == engine)
+        if left:
+            figures = {"engine": engine, "left": f"{left:,}"}
+            yield Finding(Topic.CORRECTNESS, "given-up", Tone.DOUBT, figures)
     broken = [run for run in runs if not run.outcome.held]
     for run in broken:
         figures = _which(run) | {"rules": "; ".join(run.outcome.broken) or "?"}

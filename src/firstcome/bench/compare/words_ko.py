@@ -210,6 +210,7 @@ WORDS = {
     "verdict.correct-wrong": "`{engine}`에서 **오류 발생**: 유실 {lost}건, 중복 발급 {doubled}건, 초과 발급 {oversold}건, 미판매 {unsold}건.",
     "verdict.correct-unknown": "실행 결과가 없어 판단할 수 없습니다.",
     "verdict.laws-held": "모든 실행에서 모든 검사와 법칙이 지켜졌습니다.",
+    "verdict.given-up": "`{engine}`은 전체 실행에서 쿠폰 {left}장을 남겼습니다. 요청한 사람이 답을 받기 전에 포기했기 때문입니다.",
     "verdict.laws-broken": "`{engine}`, {scenario}, {generator}, {repetition}회차: **위반**: {rules}.",
     "verdict.direct-better": "`{scenario}`, {row}: `direct`가 **더 낫습니다**. {own}, 비교 대상은 {others}.",
     "verdict.direct-draw": "`{scenario}`, {row}: `direct`와 나머지 중 가장 나은 엔진의 차이는 편차를 넘지 않습니다. {own}, 비교 대상은 {others}.",
