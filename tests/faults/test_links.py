@@ -25,8 +25,9 @@ KAFKA_FROZEN_SECONDS = 5.0
 # Longer than a call to the gate may take (1 s).
 REDIS_FROZEN_SECONDS = 2.0
 SLOW_SECONDS = 1.0
-# Each leaves a few users in doubt, and every third of them asks again with the same key.
-REPLIES_LOST = 5
+# Each leaves a user or two in doubt. One in four asks again with his key until the sweeper has
+# settled his place: the first time is too early, and each time half of them fall silent.
+REPLIES_LOST = 25
 
 
 class Cabled:

@@ -19,6 +19,11 @@ from firstcome.drill.links import linked
 pytestmark = pytest.mark.unit
 
 
+def test_ports_are_given_once() -> None:
+    for _ in range(20):
+        assert len(set(free_ports(60))) == 60
+
+
 class Echo:
     """A server that answers each chunk with the same chunk, and remembers all of them."""
 

@@ -10,7 +10,7 @@ import asyncio
 import random
 import socket
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
 from firstcome.drill.wire import Direction, Wire, reset
@@ -170,16 +170,14 @@ class Link:
 
 def free_ports(count: int) -> list[int]:
     """Return different ports that nothing listens on. Raises OSError where there are too few."""
-    with ExitStack() as probes:
-        return [_bound(probes.enter_context(socket.socket())) for _ in range(count)]
-
-
-def _bound(probe: socket.socket) -> int:
-    # As servers do: connections of an earlier life that linger do not count.
-    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    for _ in range(PORTS_TRIED_MAX):
-        port = random.randrange(FIRST_PORT, LAST_PORT)
-        with suppress(OSError):
+    ports: list[int] = []
+    # None twice: the kernel lets two probes have one port, as neither listens.
+    for port in random.sample(range(FIRST_PORT, LAST_PORT), PORTS_TRIED_MAX):
+        if len(ports) == count:
+            return ports
+        with socket.socket() as probe, suppress(OSError):
+            # As servers do: connections of an earlier life that linger do not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((HOST, port))
-            return port
-    raise OSError(f"no free port between {FIRST_PORT} and {LAST_PORT} on {HOST}")
+            ports.append(port)
+    raise OSError(f"fewer than {count} free ports between {FIRST_PORT} and {LAST_PORT} on {HOST}")
