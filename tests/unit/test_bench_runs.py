@@ -79,12 +79,22 @@ def test_outcome_counts_a_promise_without_a_row_as_lost() -> None:
         assert outcome.cpu_seconds == {"api": 0.03}
 
 
-@pytest.mark.parametrize(("code", "unsold", "given_up"), [(TIMED_OUT, 0, 1), (OUT_OF_STOCK, 1, 0)])
-def test_coupon_of_who_gave_up_is_left_and_that_of_who_was_refused_is_unsold(
-    code: int, unsold: int, given_up: int
+@pytest.mark.parametrize(
+    ("third", "others", "unsold", "given_up"),
+    [
+        (TIMED_OUT, TIMED_OUT, 0, 1),
+        (TIMED_OUT, OUT_OF_STOCK, 1, 0),  # others wanted what was left, and were refused
+        (OUT_OF_STOCK, OUT_OF_STOCK, 1, 0),
+        (OUT_OF_STOCK, TIMED_OUT, 1, 0),
+    ],
+)
+def test_coupon_is_left_only_where_nobody_was_told_that_none_is(
+    third: int, others: int, unsold: int, given_up: int
 ) -> None:
     found = measured(rows=2)
-    found.answers.code[2], found.answers.position[2] = code, 0
+    found.answers.position[2] = 0
+    for request in range(2, len(CROWD.order())):
+        found.answers.code[request] = third if request == 2 else others
     outcome = outcome_of(ASKED, found, summarise(ASKED, "gateway", found, {}))
     assert (outcome.issued, outcome.unsold, outcome.given_up) == (2, unsold, given_up)
     assert outcome.held is (unsold == 0)

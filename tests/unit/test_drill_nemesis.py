@@ -124,4 +124,4 @@ def test_fault_that_does_not_heal_is_a_violation_and_does_not_count() -> None:
     assert not any(struck.is_effective for struck in nemesis.struck)
     said = unhealed(nemesis.struck)
     assert len(said) == len(nemesis.struck)
-    assert all("recorder ended with 1" in each for each in said)
+    assert all("recorder ended with 1" in each and "not healed" not in each for each in said)

@@ -220,3 +220,9 @@ def wrong_commands(text: str) -> list[str]:
         if verb is None or not options <= verbs()[verb]:
             wrong.append(line)
     return wrong
+
+
+def test_messages_use_no_function_that_two_of_them_may_not_use_at_once() -> None:
+    text = (ROOT / "deploy/alertmanager/firstcome.tmpl").read_text()
+    without_comments = re.sub(r"\{\{/\*.*?\*/\}\}", "", text)
+    assert not re.search(r"\|\s*title\b|\{\{-?\s*title\b", without_comments)

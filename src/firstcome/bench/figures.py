@@ -8,6 +8,7 @@ from firstcome.bench.answers import (
     CONNECTION_LOST,
     NOT_SENT,
     NUMBER,
+    OUT_OF_STOCK,
     OVERLOADED,
     REFUSED,
     REPLAYED,
@@ -24,6 +25,7 @@ from firstcome.bench.run import BUILT_IN, Distribution, Load, Outcome
 from firstcome.bench.summary import asked_to_issued
 from firstcome.bench.truth import LEFT, Row
 from firstcome.bench.wrongs import wrongs
+from firstcome.model import Status
 
 UNHEARD = frozenset((UNANSWERED, NOT_SENT, CONNECTION_LOST, TIMED_OUT))
 
@@ -63,7 +65,7 @@ def outcome_of(asked: Asked, measured: Measured, report: Report) -> Outcome:
     """Return what became of the claims."""
     found = wrongs(_promises(asked, measured), _rows(measured), asked.coupons)
     left = max(0, report.expected - report.issued)
-    given_up = min(left, _undecided(asked, measured.answers))
+    given_up = _given_up(asked, measured)
     # Who gave up was too slow a service's loss, which is told; it breaks no promise.
     excused = {LEFT} if left == given_up else set()
     broken = [each.rule for each in report.checks if not each.held and each.rule not in excused]
@@ -93,14 +95,24 @@ def outcome_of(asked: Asked, measured: Measured, report: Report) -> Outcome:
     )
 
 
-def _undecided(asked: Asked, answers: Answers) -> int:
-    """Return how many users heard neither that they have a coupon nor that they have none."""
-    decided = {
-        user
-        for user, code in zip(asked.crowd.order(), answers.code, strict=True)
-        if code == REQUESTED or code in REFUSED
-    }
-    return asked.crowd.users - len(decided)
+def _given_up(asked: Asked, measured: Measured) -> int:
+    """Return how many coupons are left because whoever asked had given up before an answer.
+
+    None of a campaign that told anybody that it is sold out: there, somebody wanted them.
+    """
+    crowd, decided, sold_out = asked.crowd, set[int](), set[int]()
+    for user, code in zip(crowd.order(), measured.answers.code, strict=True):
+        if code == REQUESTED or code in REFUSED:
+            decided.add(user)
+        if code == OUT_OF_STOCK:
+            sold_out.add(crowd.campaign_of(user))
+    undecided = Counter(crowd.campaign_of(user) for user in {*crowd.order()} - decided)
+    given_up = 0
+    for index, offer in enumerate(measured.offers):
+        issued = sum(row.status == Status.ISSUED for row in offer.rows)
+        left = max(0, min(offer.stock, crowd.users_of(index)) - issued)
+        given_up += 0 if index in sold_out else min(left, undecided[index])
+    return given_up
 
 
 def _promises(asked: Asked, measured: Measured) -> Iterator[tuple[int, str, int]]:

@@ -75,7 +75,7 @@ class Outcome(msgspec.Struct, frozen=True):
     lost: int  # users who were promised a coupon, and have none
     doubled: int  # second rows of a user
     oversold: int  # rows beyond the stock
-    unsold: int  # coupons left although somebody who asked was refused
+    unsold: int  # coupons left although somebody who asked was told that none was
     accepted_ms: Distribution  # HTTP, of served claims
     refused_ms: Distribution
     issued_ms: Distribution  # from the request to the commit of the row
