@@ -26,21 +26,26 @@ IDEMPOTENCY_KEY_PATTERN = re.compile(r"[!#-+\--\[\]-~]{1,255}")
 
 
 class Engine(StrEnum):
-    """The log that carries a campaign's claims to the database."""
+    """The log that carries a campaign's claims to the database.
 
-    DIRECT = "direct"
-    QUEUE = "queue"
-    KAFKA = "kafka"
+    `has_gate`: claims pass through the gate, so there are epochs, a journal, rebuilds; without it
+    the campaign's own row counts the positions. `has_topic`: the log's topic carries them, so its
+    recorders may still come to them.
+    """
 
-    @property
-    def has_gate(self) -> bool:
-        """Whether claims pass through the gate: it has epochs, a journal, and may be rebuilt."""
-        return self is not Engine.DIRECT
+    has_gate: bool
+    has_topic: bool
 
-    @property
-    def has_topic(self) -> bool:
-        """Whether claims are carried by the log's topic, so that its recorders may still come."""
-        return self is Engine.KAFKA
+    DIRECT = "direct", False, False
+    QUEUE = "queue", True, False
+    KAFKA = "kafka", True, True
+
+    def __new__(cls, name: str, has_gate: bool = False, has_topic: bool = False) -> "Engine":
+        """One line of the table above."""
+        engine = str.__new__(cls, name)
+        engine._value_ = name
+        engine.has_gate, engine.has_topic = has_gate, has_topic
+        return engine
 
 
 class CampaignState(StrEnum):

@@ -243,6 +243,8 @@ def test_a_slot_made_anew_by_a_stranger_leaves_no_gap_in_silence(scene: Scene) -
     working(scene)
     assert stack.claim(campaign_id, "cat").status == 202
     eventually("the new one is told", lambda: scene.events(campaign_id), every=0.5)
+    # The watcher reads the topic a little after whoever reads it here.
+    eventually("the watcher has read it", scene.waiting, lambda events: events < 3)
     assert scene.waiting() == 2
     assert stack.said("events", "replay", str(campaign_id), "--missing")["published"] == 2
     assert scene.complete(campaign_id)["told"] == 3

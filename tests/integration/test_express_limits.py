@@ -156,11 +156,14 @@ def test_request_that_we_do_not_read_is_not_slow(hasty: Stage) -> None:
         assert [wire.answer().status for _ in range(3)] == [202, 202, 409]
 
 
-def test_connection_that_sends_nothing_is_closed(hasty: Stage) -> None:
+def test_connection_that_sends_nothing_is_idle_and_closed_after_keep_alive(hasty: Stage) -> None:
+    with hasty.wire() as wire:
+        time.sleep(1.2)  # longer than the receive timeout, shorter than keep-alive
+        assert wire.send(hasty.claim(1)).answer().status == 202
     with hasty.wire() as wire:
         began = time.monotonic()
         assert wire.ends()
-        assert 0.9 < time.monotonic() - began < 3.0
+        assert 1.5 < time.monotonic() - began < 4.0
 
 
 def test_idle_connection_is_closed_after_keep_alive(hasty: Stage) -> None:

@@ -24,8 +24,8 @@ def test_migrate_makes_the_tables_once(empty_database: PostgresSettings) -> None
     # Processes: Alembic keeps its context in module globals.
     with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as processes:
         migrated = list(processes.map(postgres.migrate, [empty_database] * 3))
-    assert sorted(each.before or "" for each in migrated) == ["", "0003", "0003"]
-    assert {each.after for each in migrated} == {"0003"}
+    assert sorted(each.before or "" for each in migrated) == ["", "0004", "0004"]
+    assert {each.after for each in migrated} == {"0004"}
     with closing(postgres.connect(empty_database)) as connection:
         assert connection.execute("SELECT count(*) FROM campaigns").fetchone() == (0,)
 

@@ -6,18 +6,22 @@ import msgspec
 import pytest
 from bench_runs import a_run
 
+from firstcome.bench.collect.samples import Sample
 from firstcome.bench.history import History, trends
 from firstcome.errors import Refused
 
 
-def test_history_keeps_runs_in_order_and_without_samples(tmp_path: Path) -> None:
+def test_history_keeps_runs_in_order_with_their_samples(tmp_path: Path) -> None:
     history = History(tmp_path / "new" / "history.jsonl")
     assert history.runs() == []
-    for per_second in (1.0, 2.0):
-        history.append(a_run(per_second=per_second))
-    kept = history.runs()
-    assert [run.outcome.persisted_per_second for run in kept] == [1.0, 2.0]
-    assert all(not run.samples for run in kept)
+    samples = [Sample(1.5, {"process_cpu_percent": {"api": 90.0}})]
+    runs = [
+        msgspec.structs.replace(a_run(per_second=per_second), samples=samples)
+        for per_second in (1.0, 2.0)
+    ]
+    for run in runs:
+        history.append(run)
+    assert history.runs() == runs
 
 
 def test_history_names_the_line_that_is_no_run(tmp_path: Path) -> None:

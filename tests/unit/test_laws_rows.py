@@ -5,6 +5,7 @@ import pytest
 from firstcome.laws.decided import positions_of
 from firstcome.laws.places import UNPACKED
 from firstcome.laws.rows import CampaignFacts, CampaignRows
+from firstcome.model import Engine
 
 pytestmark = pytest.mark.unit
 
@@ -12,7 +13,8 @@ pytestmark = pytest.mark.unit
 def rows_of(position_limit: int) -> CampaignRows:
     """Return the arrays of a campaign that nobody has asked yet."""
     return CampaignRows(
-        CampaignFacts(1, "kafka", "OPEN", position_limit, position_limit, 0, 1, 1, None, None), {}
+        CampaignFacts(1, Engine.KAFKA, "OPEN", position_limit, position_limit, 0, 1, 1, None, None),
+        {},
     )
 
 

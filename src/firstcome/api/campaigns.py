@@ -18,7 +18,7 @@ from firstcome.api.documents import (
     described,
     response,
 )
-from firstcome.api.parts import ApiParts
+from firstcome.api.parts import ApiParts, CouponRow
 from firstcome.api.problems import REPLIES
 from firstcome.api.replies import Reply, reply
 from firstcome.api.requests import CAMPAIGN_ID_MAX, Route, asked_by, campaign_id_of, wanted_of
@@ -89,24 +89,8 @@ def handlers(parts: ApiParts) -> list[BaseRouteHandler]:
         )
         if isinstance(asker, Reply):
             return response(asker)
-        rows = await parts.directory.coupons_of(asker[0])
-        return _ok(
-            CouponList(
-                [
-                    Coupon(
-                        campaign_id,
-                        name,
-                        position,
-                        status,
-                        parts.codes.code(campaign_id, position)
-                        if status == Status.ISSUED
-                        else None,
-                        issued_at,
-                    )
-                    for campaign_id, name, position, status, issued_at in rows
-                ]
-            )
-        )
+        held = await parts.directory.coupons_of(asker[0])
+        return _ok(CouponList([_coupon(parts, each) for each in held]))
 
     return [campaigns, campaign, coupons]
 
@@ -126,6 +110,13 @@ async def _documents(parts: ApiParts, campaigns: Sequence[Campaign]) -> list[Cam
         )
         for campaign, stock_left in zip(campaigns, left, strict=True)
     ]
+
+
+def _coupon(parts: ApiParts, held: CouponRow) -> Coupon:
+    campaign_id, name, position, status, issued_at = held
+    is_issued = status == Status.ISSUED
+    code = parts.codes.code(campaign_id, position) if is_issued else None
+    return Coupon(campaign_id, name, position, status, code, issued_at)
 
 
 def _ok(document: msgspec.Struct) -> Response[Any]:

@@ -70,11 +70,11 @@ class ExpressProtocol(HttpToolsProtocol):
         self._expecting = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin; a client that never sends anything is closed after the receive timeout."""
+        """Begin; who connects before a drop opens may stay silent as long as between requests."""
         super().connection_made(transport)
         self._trusted = self.lane.authenticator.trusts(self.client[0] if self.client else None)
         self._surplus = len(self.connections) > self.lane.connections_max
-        self.due = self.lane.linger_due if self._surplus else self.lane.receive_due
+        self.due = self.lane.linger_due if self._surplus else self.lane.idle_due
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; requests that wait for their turn are dropped, the running one loses its client."""

@@ -23,12 +23,12 @@ from firstcome.model import Answer, CampaignId, Outcome, Standing, Status, UserI
 
 T = TypeVar("T")
 
-_CLAIM = (
+CLAIM_MEANS = (
     "First come, first served. 202 REQUESTED is a promise: the place is yours. 201 ISSUED, from "
     "campaigns of the engine `direct`, is the coupon itself. Send an Idempotency-Key and repeat "
     "it when you ask again: the same key gets the same answer."
 )
-_STATUS = "With `wait`, the answer is held back until the status is final, at most so many seconds."
+STATUS_MEANS = "With `wait`, the answer is held until the status is final, at most so many seconds."
 
 
 def reply_to_claim(campaign_id: CampaignId, answer: Answer) -> Reply:
@@ -77,13 +77,16 @@ def reply_to_status(campaign_id: CampaignId, standing: Standing) -> Reply:
 
 def handlers(parts: ApiParts) -> list[BaseRouteHandler]:
     """Return the ASGI handlers of claims and status."""
+    return [_claim(parts), _status(parts)]
 
+
+def _claim(parts: ApiParts) -> BaseRouteHandler:
     @post(
         "/v1/campaigns/{campaign_id:str}/issuances",
         status_code=202,
         operation_id="claim",
         summary="Ask for a coupon",
-        description=_CLAIM,
+        description=CLAIM_MEANS,
         responses=described(400, 401, 404, 409, 413, 415, 429, 503),
         tags=["issuances"],
     )
@@ -109,11 +112,15 @@ def handlers(parts: ApiParts) -> list[BaseRouteHandler]:
         answered(said.outcome, since)
         return response(reply_to_claim(number, said))
 
+    return claim
+
+
+def _status(parts: ApiParts) -> BaseRouteHandler:
     @get(
         "/v1/campaigns/{campaign_id:str}/issuances/me",
         operation_id="status",
         summary="Where do I stand?",
-        description=_STATUS,
+        description=STATUS_MEANS,
         responses=described(400, 401, 404, 503),
         tags=["issuances"],
     )
@@ -139,7 +146,7 @@ def handlers(parts: ApiParts) -> list[BaseRouteHandler]:
         told()
         return response(reply_to_status(number, said))
 
-    return [claim, status]
+    return status
 
 
 def _asker(

@@ -1,9 +1,6 @@
-"""What is compared: each engine, and each variant of one, by the name of its column.
+"""What is compared: each engine, and each variant of one, by the name of its column."""
 
-A fourth engine is one more line here.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from firstcome.model import Engine
@@ -18,17 +15,19 @@ class Column(NamedTuple):
     parts: Sequence[str]  # the roles that it needs; a stack runs all of them
 
 
-_DIRECT = ("api", "postgres")
-_GATE = ("api", "postgres", "redis", "recorder", "sweeper")
-COLUMNS = (
-    Column("direct", Engine.DIRECT, {}, _DIRECT),
-    Column(
-        "direct-conditional",
-        Engine.DIRECT,
-        {"FIRSTCOME_DIRECT__VARIANT": "conditional"},
-        _DIRECT,
-    ),
-    Column("queue", Engine.QUEUE, {}, _GATE),
-    Column("kafka", Engine.KAFKA, {}, (*_GATE, "kafka")),
-)
+VARIANTS = {
+    Engine.DIRECT: {"direct-conditional": {"FIRSTCOME_DIRECT__VARIANT": "conditional"}},
+}
+
+
+def _columns() -> Iterator[Column]:
+    for engine in Engine:
+        gate = ("redis", "recorder", "sweeper") if engine.has_gate else ()
+        parts = ("api", "postgres", *gate, *(("kafka",) if engine.has_topic else ()))
+        yield Column(engine.value, engine, {}, parts)
+        for name, settings in VARIANTS.get(engine, {}).items():
+            yield Column(name, engine, settings, parts)
+
+
+COLUMNS = tuple(_columns())
 BY_NAME = {column.name: column for column in COLUMNS}

@@ -209,7 +209,7 @@ class Drop:
 
     def _memory(self) -> int | None:
         """Return Redis' memory, or None where the engine has no gate."""
-        if self._asked.engine == Engine.DIRECT:
+        if not Engine(self._asked.engine).has_gate:
             return None
         with GateSession.open(self._settings.redis) as session:
             return used_memory(session)

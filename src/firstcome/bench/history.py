@@ -1,6 +1,6 @@
 """All runs that were ever noted, one a line, and what the newest says beside those before it.
 
-    <file>.jsonl   one Run a line without its samples, oldest first; only ever added to
+    <file>.jsonl   one Run a line with all its samples, oldest first; only ever added to
 
 A change counts only if it is larger than the noise: than three times the usual distance of the
 earlier runs from their median, and than a tenth of it. Runs on different machines, and runs in
@@ -70,8 +70,8 @@ class History:
         self._path = path
 
     def append(self, run: Run) -> None:
-        """Add a run without its samples."""
-        line = msgspec.json.encode(msgspec.structs.replace(run, samples=[]))
+        """Add a run."""
+        line = msgspec.json.encode(run)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("ab") as file:
             file.write(line + b"\n")

@@ -34,7 +34,7 @@ from firstcome.bench.run import BUILT_IN, K6, Run
 from firstcome.bench.scenarios import Scenario
 from firstcome.bench.stack import RunningStack, settings_of, started
 from firstcome.bench.summary import summarise
-from firstcome.model import CampaignId, Engine
+from firstcome.model import CampaignId
 
 UP = ("--auth", "gateway", "--api", "1", "--recorders", "1", "--brokers", "1")
 # A broker's first seconds cost several times more: the virtual machine compiles its hot code.
@@ -49,7 +49,7 @@ WARM_UP = Scenario(
     twice=0.0,
     saturating=True,
 )
-WARM_UP_DIRECT = 0.125  # has nothing to compile, and is slower
+WARM_UP_WITHOUT_GATE = 0.125  # there is nothing to compile, and it is slower
 SATURATION_SECONDS = 8.0
 CALIBRATION_STEPS = 2_000_000
 
@@ -76,7 +76,7 @@ class Runner:
 
     def warm_up(self, share: float = 1.0) -> None:
         """Let a first crowd through, whose figures only say how large others have to be."""
-        size = WARM_UP_DIRECT if self._column.engine is Engine.DIRECT else 1.0
+        size = 1.0 if self._column.engine.has_gate else WARM_UP_WITHOUT_GATE
         users = max(1, round(WARM_UP.users * share * size))
         scenario = msgspec.structs.replace(WARM_UP, users=users, coupons=users)
         self._per_second = self.run(scenario, 1, 0).outcome.persisted_per_second or 0.0

@@ -5,7 +5,6 @@ PostgreSQL holds the truth of a campaign; the gate follows by its version.
 
 from firstcome.campaigns.archival import archive
 from firstcome.campaigns.commands import (
-    ENGINES_AVAILABLE,
     KEEP,
     Campaigns,
     Counts,
@@ -16,7 +15,6 @@ from firstcome.campaigns.directory import CampaignDirectory, HeldCoupon
 from firstcome.campaigns.rows import Mirrored, mirror_for, mirror_of
 
 __all__ = [
-    "ENGINES_AVAILABLE",
     "KEEP",
     "CampaignDirectory",
     "Campaigns",

@@ -25,8 +25,6 @@ from firstcome.model import (
     UserId,
 )
 
-# The engines that a new campaign can have.
-ENGINES_AVAILABLE = (Engine.KAFKA, Engine.QUEUE, Engine.DIRECT)
 ARCHIVAL = postgres.queries("archival")
 NAME_MAX = 200
 # Beyond them psycopg could not read a campaign any more, and with it no list of campaigns.
@@ -90,9 +88,6 @@ class Campaigns:
         actor: str,
     ) -> Campaign:
         """Make a campaign, open from `opens_at` (None: at once) once its gate is loaded."""
-        if engine not in ENGINES_AVAILABLE:
-            available = ", ".join(ENGINES_AVAILABLE)
-            raise Refused(f"engine {engine} is not available: choose one of: {available}")
         _check_name(name)
         _check_times(opens_at, closes_at)
         if not 1 <= stock <= STOCK_MAX:

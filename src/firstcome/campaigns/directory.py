@@ -12,13 +12,12 @@ from time import monotonic
 from typing import NamedTuple
 
 from firstcome import postgres
-from firstcome.campaigns.rows import QUERIES, campaign_of
+from firstcome.campaigns.rows import QUERIES, campaign_of, engine_of
 from firstcome.errors import DatabaseUnavailable
 from firstcome.model import (
     Campaign,
     CampaignId,
     CampaignState,
-    Engine,
     Outcome,
     Position,
     Standing,
@@ -108,7 +107,7 @@ class CampaignDirectory:
             return Standing(Status.NOT_REQUESTED, problem=Outcome.NOT_FOUND)
         engine, state, position, status, is_settled = rows[0]
         # Without a gate, or put away with all its claims recorded: the rows are all there is.
-        rows_decide = not Engine(engine).has_gate or state == CampaignState.ARCHIVED
+        rows_decide = not engine_of(engine).has_gate or state == CampaignState.ARCHIVED
         if position is not None and (is_settled or rows_decide or not gate_returns):
             return Standing(Status(status), position)
         if position is None and rows_decide:

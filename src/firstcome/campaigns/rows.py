@@ -3,12 +3,13 @@
 from typing import Literal, NamedTuple
 
 from firstcome import postgres
-from firstcome.errors import CampaignNotFound
+from firstcome.errors import CampaignNotFound, DatabaseUnavailable
 from firstcome.gate.register import Decided
 from firstcome.model import Campaign, CampaignId, CampaignState, Engine
 
 QUERIES = postgres.queries("campaigns")
 _CAMPAIGN_COLUMNS = len(Campaign._fields)
+GATED = [str(engine) for engine in Engine if engine.has_gate]
 
 
 class Mirrored(NamedTuple):
@@ -21,7 +22,28 @@ class Mirrored(NamedTuple):
 def campaign_of(row: postgres.Row) -> Campaign:
     """Return the campaign that a row of sql/campaigns.sql begins with."""
     campaign = Campaign(*row[:_CAMPAIGN_COLUMNS])
-    return campaign._replace(engine=Engine(campaign.engine), state=CampaignState(campaign.state))
+    return campaign._replace(engine=engine_of(campaign.engine), state=CampaignState(campaign.state))
+
+
+def engine_of(name: str) -> Engine:
+    """Return the engine that a row names. Raises DatabaseUnavailable where a newer one made it."""
+    try:
+        return Engine(name)
+    except ValueError as error:
+        raise DatabaseUnavailable(
+            f"a campaign has the engine {name!r}, which this version of firstcome does not know: "
+            "run the version that made it; nothing was changed"
+        ) from error
+
+
+def gated(connection: postgres.Connection) -> list[Campaign]:
+    """Return the campaigns whose claims pass through a gate, archived ones left out.
+
+    In a transaction of its own. Raises DatabaseUnavailable.
+    """
+    with postgres.transaction(connection):
+        rows = connection.execute(QUERIES["gated"], {"engines": GATED}).fetchall()
+    return [campaign_of(row) for row in rows]
 
 
 def found(

@@ -17,7 +17,7 @@ import msgspec
 import typer
 
 from firstcome import postgres
-from firstcome.campaigns.rows import campaign_of
+from firstcome.campaigns.rows import gated
 from firstcome.gate import register
 from firstcome.gate.session import GateSession
 from firstcome.issuance.reconciliation import Drift, Reconciliation
@@ -25,7 +25,6 @@ from firstcome.model import CampaignId
 from firstcome.settings import Settings
 
 app = typer.Typer()
-_GATED = postgres.queries("rebuild")["gated"]
 
 
 class Reconciled(NamedTuple):
@@ -98,8 +97,7 @@ def _look(
         closing(postgres.connect(settings.postgres, name="firstcome-reconcile")) as connection,
         GateSession.open(settings.redis) as session,
     ):
-        with postgres.transaction(connection):
-            campaigns = [campaign_of(row) for row in connection.execute(_GATED)]
+        campaigns = gated(connection)
         gates = register.read_all(session, [each.campaign_id for each in campaigns])
         is_stale = partial(register.is_stale, bucket_users=settings.rebuild.bucket_users)
         open_ = [each for each in campaigns if not is_stale(gates[each.campaign_id], each)]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from firstcome import postgres
+from firstcome.campaigns.rows import engine_of
 from firstcome.console.lag import Lag
 from firstcome.errors import GateUnavailable, LogUnavailable
 from firstcome.gate import keys
@@ -175,7 +176,7 @@ class Overview:
 
 
 def _gate(fact: _Facts, reply: object, run_id: str) -> GateView:
-    if not Engine(fact.engine).has_gate:
+    if not engine_of(fact.engine).has_gate:
         return GateView(GateState.NONE)
     if not isinstance(reply, list):
         return GateView(GateState.UNREACHABLE)
@@ -197,7 +198,7 @@ def _overview(fact: _Facts, gate: GateView) -> CampaignOverview:
     return CampaignOverview(
         campaign_id=fact.campaign_id,
         name=fact.name,
-        engine=Engine(fact.engine),
+        engine=engine_of(fact.engine),
         state=CampaignState(fact.state),
         stock=fact.stock,
         # The gate may not have mirrored the newest limit yet: it never gives more than its own.

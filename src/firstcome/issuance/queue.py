@@ -14,6 +14,7 @@ from threading import Event
 from typing import NamedTuple
 
 from firstcome import postgres
+from firstcome.campaigns.rows import gated
 from firstcome.errors import DatabaseUnavailable, GateUnavailable, RecordingStopped
 from firstcome.gate import register
 from firstcome.gate.journal import JournalEntry, JournalGroup
@@ -26,11 +27,10 @@ from firstcome.issuance.tally import Tally
 from firstcome.issuance.transaction import Recorded
 from firstcome.logs import get_logger
 from firstcome.metrics import catalogue
-from firstcome.model import Campaign, CampaignId, Engine
+from firstcome.model import CampaignId, Engine
 from firstcome.settings import RecorderSettings
 
 log = get_logger()
-_GATED = postgres.queries("rebuild")["gated"]
 LOOK_SECONDS = 1.0  # how often campaigns, epochs and abandoned entries are looked for
 ABANDONED_SECONDS = 10.0  # longer than any transaction
 RETRY_PAUSE_SECONDS = 0.05  # the first one; each further pause is twice as long
@@ -144,9 +144,8 @@ class QueueRecording:
         """Learn which campaigns there are, and the epochs of their gates."""
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
-        with postgres.transaction(self._connection) as connection:
-            campaigns = [Campaign(*row) for row in connection.execute(_GATED)]
-        ours = [each.campaign_id for each in campaigns if each.engine == Engine.QUEUE]
+        campaigns = gated(self._connection)
+        ours = [each.campaign_id for each in campaigns if each.engine is Engine.QUEUE]
         if self._session is None:
             self._session = self._open_session()
             self._epochs = {}

@@ -17,9 +17,8 @@ from firstcome.errors import RecordingStopped, Unavailable
 from firstcome.logs import get_logger
 from firstcome.metrics import catalogue
 from firstcome.model import Campaign
+from firstcome.rebuild import STUCK_SECONDS
 
-# By then a rebuild that shows the database no life has lost its session, and its turn with it.
-STUCK_SECONDS = 30.0
 TRY_SECONDS = 5.0
 log = get_logger()
 RunOnce = Callable[[Sequence[Campaign]], int]

@@ -16,7 +16,7 @@ from time import monotonic, time
 from typing import NamedTuple, Protocol
 
 from firstcome import failpoints, postgres
-from firstcome.campaigns.rows import campaign_of
+from firstcome.campaigns.rows import gated
 from firstcome.errors import DatabaseUnavailable, GateUnavailable, LogUnavailable, RecordingStopped
 from firstcome.eventlog.admin import Offsets
 from firstcome.eventlog.events import IssuanceRequested
@@ -35,7 +35,6 @@ from firstcome.model import Campaign, CampaignId
 from firstcome.settings import Settings
 
 log = get_logger()
-_GATED = postgres.queries("rebuild")["gated"]
 
 
 class Log(Protocol):
@@ -131,8 +130,7 @@ class Sweeper:
 
     def _run_once(self) -> Swept:
         connection, session = self._links()
-        with postgres.transaction(connection):
-            campaigns = [campaign_of(row) for row in connection.execute(_GATED)]
+        campaigns = gated(connection)
         gates = register.read_all(session, [each.campaign_id for each in campaigns])
         stale = [
             each

@@ -4,6 +4,7 @@ All of it is read in one snapshot, so it is strict at any time, traffic or not. 
 by itself (its position, its time) is judged while rows are loaded.
 """
 
+from firstcome.campaigns.rows import GATED
 from firstcome.laws.findings import Findings
 from firstcome.laws.rows import CANCELLED, ISSUED, NONE, UNDER_REVIEW, CampaignRows, Snapshot
 from firstcome.settings import Settings
@@ -44,7 +45,9 @@ def check_users(snapshot: Snapshot, findings: Findings) -> None:
 
 def check_epochs(snapshot: Snapshot, findings: Findings) -> None:
     """L3: no row from beyond the end of its epoch, nor from an epoch that never was."""
-    for campaign_id, position, user_id, epoch, last in snapshot.read("rows_out_of_epoch"):
+    for campaign_id, position, user_id, epoch, last in snapshot.read(
+        "rows_out_of_epoch", gated=GATED
+    ):
         if last is None:
             kind, detail = "ROW_OF_UNKNOWN_EPOCH", f"Epoch {epoch}."
         else:

@@ -46,7 +46,7 @@ class Laws:
             claims = Claims(self._settings, findings)
             every = campaign_ids is None
             origins = self._check_database(snapshot, findings)
-            if any(rows.facts.engine == "kafka" for rows in snapshot.campaigns.values()):
+            if any(rows.facts.engine.has_topic for rows in snapshot.campaigns.values()):
                 claims.check_log(snapshot, origins, all_campaigns=every)
             check_published(snapshot, self._settings.kafka, findings, all_campaigns=every)
             with self._session(snapshot) as session:
@@ -95,9 +95,8 @@ class Laws:
 
 
 def _check_without_gate(rows: CampaignRows, snapshot: Snapshot, findings: Findings) -> None:
-    """Engine `direct` counts in the database; an archived or new campaign counts its rows."""
-    direct = rows.facts.engine == "direct"
-    last = rows.facts.position_last if direct else rows.row_last()
+    """Without a gate the campaign's row counts; an archived or new campaign counts its rows."""
+    last = rows.row_last() if rows.facts.engine.has_gate else rows.facts.position_last
     rows.grow(last)
     check_rest(rows, last, snapshot, findings)
     check_sum(rows, rows.facts.position_limit - last, findings)

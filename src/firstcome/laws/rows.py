@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from firstcome import postgres
+from firstcome.campaigns.rows import engine_of
 from firstcome.laws.findings import Findings
+from firstcome.model import Engine
 from firstcome.settings import Settings
 
 NONE, ISSUED, UNDER_REVIEW, CANCELLED = 0, 1, 2, 3  # as the settled bits of the gate
@@ -23,7 +25,7 @@ class CampaignFacts(NamedTuple):
     """A campaign's own row. Times are milliseconds since 1970; None means no bound."""
 
     campaign_id: int
-    engine: str
+    engine: Engine
     state: str
     stock: int
     position_limit: int
@@ -36,7 +38,7 @@ class CampaignFacts(NamedTuple):
     @property
     def gated(self) -> bool:
         """Whether a gate must be there."""
-        return self.engine != "direct" and self.epoch > 0 and self.state != "ARCHIVED"
+        return self.engine.has_gate and self.epoch > 0 and self.state != "ARCHIVED"
 
 
 class CampaignRows:
@@ -176,6 +178,6 @@ class Snapshot:
 
 
 def _facts(row: tuple[Any, ...]) -> CampaignFacts:
-    *others, opens_at, closes_at = row
+    campaign_id, engine, *others, opens_at, closes_at = row
     times = [None if one is None else round(one * 1000) for one in (opens_at, closes_at)]
-    return CampaignFacts(*others, *times)
+    return CampaignFacts(campaign_id, engine_of(engine), *others, *times)

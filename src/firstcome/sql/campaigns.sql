@@ -16,6 +16,12 @@ SELECT campaign_id, name, engine, state, stock, position_limit, opens_at, closes
     version, created_at
 FROM campaigns ORDER BY campaign_id
 
+-- name: gated
+-- Campaigns of some engines, those that were put away left out.
+SELECT campaign_id, name, engine, state, stock, position_limit, opens_at, closes_at, epoch,
+    version, created_at
+FROM campaigns WHERE engine = ANY (%(engines)s::text[]) AND state <> 'ARCHIVED' ORDER BY campaign_id
+
 -- name: show
 -- One campaign.
 SELECT campaign_id, name, engine, state, stock, position_limit, opens_at, closes_at, epoch,

@@ -28,7 +28,3 @@ SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint,
 FROM outbox AS o, unnest(o.positions) AS r
 WHERE o.published_at IS NULL
 
--- name: gated
-SELECT campaign_id, epoch FROM campaigns
-WHERE engine <> 'direct' AND state <> 'ARCHIVED'
-ORDER BY campaign_id

@@ -47,10 +47,10 @@ GROUP BY campaign_id, user_id
 HAVING count(*) > 1
 
 -- name: rows_out_of_epoch
--- The engine `direct` has no epochs.
+-- Without a gate there are no epochs.
 SELECT i.campaign_id, i.position, i.user_id, i.epoch, e.last_position
 FROM issuances AS i
-JOIN campaigns AS c ON c.campaign_id = i.campaign_id AND c.engine <> 'direct'
+JOIN campaigns AS c ON c.campaign_id = i.campaign_id AND c.engine = ANY (%(gated)s::text[])
 LEFT JOIN epochs AS e ON e.campaign_id = i.campaign_id AND e.epoch = i.epoch
 WHERE (e.epoch IS NULL OR i.position > e.last_position)
   AND (%(ids)s::bigint[] IS NULL OR i.campaign_id = ANY (%(ids)s::bigint[]))

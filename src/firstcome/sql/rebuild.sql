@@ -1,13 +1,7 @@
--- Making a gate anew from the rows: which campaigns need one, and the step to the next epoch.
+-- Making a gate anew from the rows: the step to the next epoch.
 --
 -- epochs.last_position is the fence: a record of an ended epoch counts up to there only. Columns of
 -- a campaign always come in the order of model.Campaign.
-
--- name: gated
--- Campaigns whose claims pass through a gate.
-SELECT campaign_id, name, engine, state, stock, position_limit, opens_at, closes_at, epoch,
-    version, created_at
-FROM campaigns WHERE engine <> 'direct' AND state <> 'ARCHIVED' ORDER BY campaign_id
 
 -- name: lock
 -- One campaign; waits for every recorder that has it share-locked.

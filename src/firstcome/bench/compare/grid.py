@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import NamedTuple
 
+from firstcome.bench.columns import COLUMNS
 from firstcome.bench.compare.missing import Missing
 from firstcome.bench.compare.row import Row
 from firstcome.bench.run import BUILT_IN, K6, Comparison, Run
 from firstcome.bench.scenarios import SCENARIOS
 
-ENGINES = ("direct", "direct-conditional", "queue", "kafka")
+ENGINES = tuple(column.name for column in COLUMNS)
 GENERATORS = (BUILT_IN, K6)
 # A single run has no spread: two medians nearer than this share are then taken as equal.
 SINGLE_RUN_NOISE = 0.10

@@ -1,16 +1,11 @@
 """The tables of a drop, as 0001_initial.sql describes them."""
 
-from pathlib import Path
-
-from alembic import op
+from firstcome.migrations.files import run_file
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    """Run the file as it stands: without parameters the driver takes many statements at once."""
-    file = Path(__file__).parents[1] / "0001_initial.sql"
-    driver = op.get_bind().connection.driver_connection
-    assert driver is not None  # noqa: S101 - the migration runs on an open connection
-    driver.execute(file.read_text(encoding="utf-8"))
+    """Run the file."""
+    run_file("0001_initial.sql")

@@ -1,0 +1,32 @@
+"""Engines: what is told of each, by one list, and what a version says of one it does not know."""
+
+import msgspec
+import pytest
+
+from firstcome.bench.columns import BY_NAME, COLUMNS
+from firstcome.campaigns.rows import GATED, engine_of
+from firstcome.errors import DatabaseUnavailable
+from firstcome.model import Engine
+
+
+def test_an_engine_is_its_name_with_what_is_true_of_it() -> None:
+    told = {engine.value: (engine.has_gate, engine.has_topic) for engine in Engine}
+    assert told == {"direct": (False, False), "queue": (True, False), "kafka": (True, True)}
+    for engine in Engine:
+        assert Engine(engine.value) is engine is engine_of(str(engine))
+        assert msgspec.json.decode(msgspec.json.encode(engine), type=Engine) is engine
+    assert GATED == ["queue", "kafka"]
+
+
+def test_an_engine_of_another_version_is_named() -> None:
+    with pytest.raises(DatabaseUnavailable, match="'pigeon', which this version"):
+        engine_of("pigeon")
+
+
+def test_every_engine_is_compared_with_the_parts_it_needs() -> None:
+    assert {column.engine for column in COLUMNS} == set(Engine)
+    assert list(BY_NAME) == ["direct", "direct-conditional", "queue", "kafka"]
+    gate = ("api", "postgres", "redis", "recorder", "sweeper")
+    assert BY_NAME["direct-conditional"].parts == BY_NAME["direct"].parts == ("api", "postgres")
+    assert BY_NAME["queue"].parts == gate
+    assert BY_NAME["kafka"].parts == (*gate, "kafka")
