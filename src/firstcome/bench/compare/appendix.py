@@ -45,8 +45,8 @@ def _setup(grid: Grid, reader: Reader) -> list[tuple[str, str]]:
     values: dict[str, list[str]] = {}
     for run in grid.comparison.runs:
         for name, value in run.setup.items():
-            if name == "scenario":
-                continue  # the chapter on the set-up shows it
+            if name in ("scenario", "before"):
+                continue  # the chapter on the set-up shows the scenarios, in the order of a stack
             seen = values.setdefault(name, [])
             if value not in seen:
                 seen.append(value)

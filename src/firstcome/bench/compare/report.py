@@ -23,8 +23,10 @@ def write_report(comparison: Comparison, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"comparison-{comparison.at[:10]}{'-quick' if comparison.quick else ''}"
     data = folder / f"{name}.json"
-    data.write_bytes(msgspec.json.encode(compact(comparison)))
-    grid = Grid(comparison)
+    # The pages come from what is kept, so that they can be made from it again.
+    kept = compact(comparison)
+    data.write_bytes(msgspec.json.encode(kept))
+    grid = Grid(kept)
     pages = (
         page for language in LANGUAGES for page in _pages(grid, Reader(language), folder / name)
     )
