@@ -166,6 +166,14 @@ def test_connection_that_sends_nothing_is_idle_and_closed_after_keep_alive(hasty
         assert 1.5 < time.monotonic() - began < 4.0
 
 
+def test_connection_that_sends_nothing_is_closed_sooner_while_places_run_short() -> None:
+    hasty = {"receive_timeout_seconds": 0.5, "keep_alive_seconds": 30.0}
+    with serving(settings_of(connections_max=3, **hasty)) as stage, stage.wire() as first:
+        with stage.wire() as second:
+            assert second.ends()
+        assert first.send(stage.claim(1)).answer().status == 202
+
+
 def test_idle_connection_is_closed_after_keep_alive(hasty: Stage) -> None:
     for first in (hasty.claim(1), request("GET", "/healthz")):
         with hasty.wire() as wire:

@@ -91,6 +91,13 @@ def test_data_of_the_report_are_the_comparison_with_its_samples(
     assert read.runs[0].outcome == whole.runs[0].outcome
 
 
+def test_report_is_made_again_from_its_data(folder: Path, tmp_path: Path) -> None:
+    data = (folder / f"{BASE}.json").read_bytes()
+    *pages, _ = write_report(msgspec.json.decode(data, type=Comparison), tmp_path)
+    for again in pages:
+        assert again.read_bytes() == (folder / again.name).read_bytes(), again.name
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_page_closes_what_it_opens_and_says_its_language(
     pages: dict[str, Page], language: str

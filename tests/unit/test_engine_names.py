@@ -8,6 +8,8 @@ from firstcome.campaigns.rows import GATED, engine_of
 from firstcome.errors import DatabaseUnavailable
 from firstcome.model import Engine
 
+pytestmark = pytest.mark.unit
+
 
 def test_an_engine_is_its_name_with_what_is_true_of_it() -> None:
     told = {engine.value: (engine.has_gate, engine.has_topic) for engine in Engine}
@@ -15,7 +17,7 @@ def test_an_engine_is_its_name_with_what_is_true_of_it() -> None:
     for engine in Engine:
         assert Engine(engine.value) is engine is engine_of(str(engine))
         assert msgspec.json.decode(msgspec.json.encode(engine), type=Engine) is engine
-    assert GATED == ["queue", "kafka"]
+    assert GATED == ("queue", "kafka")
 
 
 def test_an_engine_of_another_version_is_named() -> None:

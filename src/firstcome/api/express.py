@@ -73,8 +73,15 @@ class ExpressProtocol(HttpToolsProtocol):
         """Begin; who connects before a drop opens may stay silent as long as between requests."""
         super().connection_made(transport)
         self._trusted = self.lane.authenticator.trusts(self.client[0] if self.client else None)
-        self._surplus = len(self.connections) > self.lane.connections_max
-        self.due = self.lane.linger_due if self._surplus else self.lane.idle_due
+        others = len(self.connections)
+        self._surplus = others > self.lane.connections_max
+        if self._surplus:
+            self.due = self.lane.linger_due
+        elif 2 * others > self.lane.connections_max:
+            # Places run short: nobody keeps one for nothing.
+            self.due = self.lane.receive_due
+        else:
+            self.due = self.lane.idle_due
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; requests that wait for their turn are dropped, the running one loses its client."""

@@ -23,12 +23,12 @@ from firstcome.model import Answer, CampaignId, Outcome, Standing, Status, UserI
 
 T = TypeVar("T")
 
-CLAIM_MEANS = (
+_CLAIM_MEANS = (
     "First come, first served. 202 REQUESTED is a promise: the place is yours. 201 ISSUED, from "
     "campaigns of the engine `direct`, is the coupon itself. Send an Idempotency-Key and repeat "
     "it when you ask again: the same key gets the same answer."
 )
-STATUS_MEANS = "With `wait`, the answer is held until the status is final, at most so many seconds."
+_STATUS_MEANS = "With `wait`, the answer waits until the status is final, at most so many seconds."
 
 
 def reply_to_claim(campaign_id: CampaignId, answer: Answer) -> Reply:
@@ -86,7 +86,7 @@ def _claim(parts: ApiParts) -> BaseRouteHandler:
         status_code=202,
         operation_id="claim",
         summary="Ask for a coupon",
-        description=CLAIM_MEANS,
+        description=_CLAIM_MEANS,
         responses=described(400, 401, 404, 409, 413, 415, 429, 503),
         tags=["issuances"],
     )
@@ -120,7 +120,7 @@ def _status(parts: ApiParts) -> BaseRouteHandler:
         "/v1/campaigns/{campaign_id:str}/issuances/me",
         operation_id="status",
         summary="Where do I stand?",
-        description=STATUS_MEANS,
+        description=_STATUS_MEANS,
         responses=described(400, 401, 404, 503),
         tags=["issuances"],
     )

@@ -1,5 +1,6 @@
 """How a campaign's row reads: as a value of the model, or with what a gate has missed."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from firstcome import postgres
@@ -9,7 +10,7 @@ from firstcome.model import Campaign, CampaignId, CampaignState, Engine
 
 QUERIES = postgres.queries("campaigns")
 _CAMPAIGN_COLUMNS = len(Campaign._fields)
-GATED = [str(engine) for engine in Engine if engine.has_gate]
+GATED = tuple(engine.value for engine in Engine if engine.has_gate)
 
 
 class Mirrored(NamedTuple):
@@ -42,8 +43,20 @@ def gated(connection: postgres.Connection) -> list[Campaign]:
     In a transaction of its own. Raises DatabaseUnavailable.
     """
     with postgres.transaction(connection):
-        rows = connection.execute(QUERIES["gated"], {"engines": GATED}).fetchall()
+        rows = connection.execute(QUERIES["gated"], {"engines": [*GATED]}).fetchall()
     return [campaign_of(row) for row in rows]
+
+
+def epochs_of(
+    connection: postgres.Connection, engines: Sequence[str] = GATED
+) -> dict[CampaignId, int]:
+    """Return the epochs of some engines' campaigns by the rows, archived ones left out.
+
+    In a transaction of its own. Raises DatabaseUnavailable.
+    """
+    with postgres.transaction(connection):
+        rows = connection.execute(QUERIES["epochs"], {"engines": [*engines]}).fetchall()
+    return dict(rows)
 
 
 def found(

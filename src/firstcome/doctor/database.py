@@ -11,7 +11,7 @@ from contextlib import closing
 from importlib.resources import files
 
 from firstcome import postgres
-from firstcome.campaigns.rows import gated
+from firstcome.campaigns.rows import epochs_of
 from firstcome.doctor import slots
 from firstcome.doctor.finding import Finding, State, clock, failure, ok, wanted, warning
 from firstcome.settings import Settings
@@ -66,7 +66,8 @@ class Database:
         """Return the epoch of each campaign that has a gate; empty before the first migration."""
         if not self._migrated():
             return {}
-        return {each.campaign_id: each.epoch for each in gated(self._connection)}
+        found = epochs_of(self._connection)
+        return {int(campaign_id): epoch for campaign_id, epoch in found.items()}
 
     def _read(self, query: str) -> list[postgres.Row]:
         with closing(self._connection.cursor()) as cursor, postgres.transaction(self._connection):

@@ -14,7 +14,7 @@ from threading import Event
 from typing import NamedTuple
 
 from firstcome import postgres
-from firstcome.campaigns.rows import gated
+from firstcome.campaigns.rows import epochs_of
 from firstcome.errors import DatabaseUnavailable, GateUnavailable, RecordingStopped
 from firstcome.gate import register
 from firstcome.gate.journal import JournalEntry, JournalGroup
@@ -144,8 +144,7 @@ class QueueRecording:
         """Learn which campaigns there are, and the epochs of their gates."""
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
-        campaigns = gated(self._connection)
-        ours = [each.campaign_id for each in campaigns if each.engine is Engine.QUEUE]
+        ours = list(epochs_of(self._connection, [Engine.QUEUE.value]))
         if self._session is None:
             self._session = self._open_session()
             self._epochs = {}

@@ -46,7 +46,7 @@ def check_users(snapshot: Snapshot, findings: Findings) -> None:
 def check_epochs(snapshot: Snapshot, findings: Findings) -> None:
     """L3: no row from beyond the end of its epoch, nor from an epoch that never was."""
     for campaign_id, position, user_id, epoch, last in snapshot.read(
-        "rows_out_of_epoch", gated=GATED
+        "rows_out_of_epoch", gated=[*GATED]
     ):
         if last is None:
             kind, detail = "ROW_OF_UNKNOWN_EPOCH", f"Epoch {epoch}."

@@ -30,9 +30,11 @@ class ApiSettings(Section):
         16_384, ge=1024, le=65_536, description="Largest request line and headers together."
     )
     receive_timeout_seconds: Seconds = Field(
-        10.0, description="A client must have sent its whole request within this time."
+        10.0, description="A whole request must come within this time, from its first byte."
     )
-    keep_alive_seconds: Seconds = Field(75.0, description="An idle connection is closed after it.")
+    keep_alive_seconds: Seconds = Field(
+        75.0, description="An idle connection is closed after it, also before its first request."
+    )
     drain_timeout_seconds: Seconds = Field(
         10.0, description="On SIGTERM, answers owed are waited for so long."
     )

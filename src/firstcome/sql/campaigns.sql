@@ -22,6 +22,11 @@ SELECT campaign_id, name, engine, state, stock, position_limit, opens_at, closes
     version, created_at
 FROM campaigns WHERE engine = ANY (%(engines)s::text[]) AND state <> 'ARCHIVED' ORDER BY campaign_id
 
+-- name: epochs
+-- The same campaigns' epochs alone: readable whatever else a later version writes of them.
+SELECT campaign_id, epoch FROM campaigns
+WHERE engine = ANY (%(engines)s::text[]) AND state <> 'ARCHIVED' ORDER BY campaign_id
+
 -- name: show
 -- One campaign.
 SELECT campaign_id, name, engine, state, stock, position_limit, opens_at, closes_at, epoch,

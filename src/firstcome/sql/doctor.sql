@@ -1,6 +1,6 @@
 -- What the doctor asks PostgreSQL. Reads only.
 --
--- pg_settings, pg_stat_activity: the server's own; campaigns: see migrations/0001_initial.sql;
+-- pg_settings, pg_stat_activity: the server's own; outbox: see migrations/0001_initial.sql;
 -- alembic_version: one row, the revision of the tables.
 
 -- name: settings
@@ -27,4 +27,3 @@ SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint,
     coalesce(extract(epoch FROM now() - min(o.created_at)), 0)::float8
 FROM outbox AS o, unnest(o.positions) AS r
 WHERE o.published_at IS NULL
-

@@ -2,7 +2,8 @@
 --
 -- campaigns, epochs, issuances, outbox, dead_letters, audit: see migrations/0001_initial.sql;
 -- published: 0003_events.sql.
--- %(ids)s is an array of campaign numbers, or null for all of them. None of these queries trusts
+-- %(ids)s is an array of campaign numbers, or null for all of them; %(gated)s names the engines
+-- that have a gate. None of these queries trusts
 -- a constraint: what they look for is what a missing one would have let in.
 
 -- name: campaigns

@@ -81,8 +81,8 @@ WORDS = {
         "users, each of whom waits for his answer, so a slow system is asked less."
     ),
     "setup.repetitions": (
-        "{repetitions} repetitions of each, every one on a fresh stack; the engines take turns. A cell is the median, with "
-        "the least and the most behind it."
+        "{repetitions} repetitions of each, every one on a fresh stack that was warmed up; the scenarios of one repetition "
+        "share it, in the order below. The engines take turns. A cell is the median, with the least and the most behind it."
     ),
     "setup.scenarios": "Scenarios",
     "setup.scenario": "Scenario",
