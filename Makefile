@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
+# Every process of every stack would compile its modules anew where this is set: half a second each.
+unexport PYTHONDONTWRITEBYTECODE
 # Several workers, each with engines of its own (tests/workers.py); WORKERS= takes another number, 0
 # is none. Whole stacks under load want a machine to themselves, unless it has cores to spare.
 parallel = -n $(or $(WORKERS),$(1)) --no-loadscope-reorder
@@ -38,7 +40,8 @@ drop: $(READY) ## a real drop: 4 campaigns of 5,000 coupons, 60,000 people; veri
 
 test: $(READY) check integration acceptance faults-quick ## every test; needs only Python and make
 
-check: lint types imports unit upkeep ## before each commit, under 30 s
+check: lint types imports ## before each commit, under 30 s: style, types, imports, every test without engines
+	@$(PYTEST) -q $(call parallel,4) tests/unit tests/upkeep
 
 lint: $(READY) ## ruff: style and format
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . || { $(BIN)/ruff check .; $(BIN)/ruff format --diff .; exit 1; }
@@ -49,8 +52,8 @@ types: $(READY) ## mypy, strict
 imports: $(READY) ## who may import whom
 	@$(BIN)/lint-imports > .lint-imports.log 2>&1 || { cat .lint-imports.log; exit 1; }
 
-unit: $(READY) ## no engine, under 5 s
-	@$(PYTEST) -q $(call parallel,2) tests/unit
+unit: $(READY) ## no engine
+	@$(PYTEST) -q $(call parallel,4) tests/unit
 
 upkeep: $(READY) ## the repository checks itself
 	@$(PYTEST) -q tests/upkeep

@@ -83,7 +83,7 @@ def planned(
 
 def run(schedule: Iterator[Planned]) -> Nemesis:
     nemesis = Nemesis(schedule, cast(Traffic, Flow()), lambda line: None)
-    nemesis.run(time.monotonic() + 1.0)
+    nemesis.run(time.monotonic() + 0.4)
     return nemesis
 
 

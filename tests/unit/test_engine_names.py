@@ -3,10 +3,11 @@
 import msgspec
 import pytest
 
-from firstcome.bench.columns import BY_NAME, COLUMNS
-from firstcome.campaigns.rows import GATED, engine_of
+from firstcome.bench.columns import BY_NAME, COLUMNS, has_gate
+from firstcome.campaigns.rows import GATED, engine_of, state_of
 from firstcome.errors import DatabaseUnavailable
-from firstcome.model import Engine
+from firstcome.model import CampaignState, Engine
+from firstcome.processes.api import check_complete
 
 pytestmark = pytest.mark.unit
 
@@ -23,6 +24,17 @@ def test_an_engine_is_its_name_with_what_is_true_of_it() -> None:
 def test_an_engine_of_another_version_is_named() -> None:
     with pytest.raises(DatabaseUnavailable, match="'pigeon', which this version"):
         engine_of("pigeon")
+    with pytest.raises(DatabaseUnavailable, match="'RAFFLED', which this version"):
+        state_of("RAFFLED")
+    assert state_of("OPEN") is CampaignState.OPEN
+
+
+def test_an_api_without_a_way_for_some_engine_does_not_start() -> None:
+    ways = dict.fromkeys(Engine, None)
+    check_complete(ways)
+    del ways[Engine.QUEUE]
+    with pytest.raises(NotImplementedError, match="queue"):
+        check_complete(ways)
 
 
 def test_every_engine_is_compared_with_the_parts_it_needs() -> None:
@@ -32,3 +44,5 @@ def test_every_engine_is_compared_with_the_parts_it_needs() -> None:
     assert BY_NAME["direct-conditional"].parts == BY_NAME["direct"].parts == ("api", "postgres")
     assert BY_NAME["queue"].parts == gate
     assert BY_NAME["kafka"].parts == (*gate, "kafka")
+    assert [name for name in BY_NAME if not has_gate(name)] == ["direct", "direct-conditional"]
+    assert has_gate("pigeon")  # of a report that another version made

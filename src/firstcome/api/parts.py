@@ -1,4 +1,4 @@
-"""What the HTTP side is made of: the parts that processes.py hands over.
+"""What the HTTP side is made of: the parts that processes/api.py hands over.
 
 The shapes below are what this package uses of Engines, StatusReader, CampaignDirectory
 and CouponCodes, and nothing else of them.

@@ -31,3 +31,9 @@ def _columns() -> Iterator[Column]:
 
 COLUMNS = tuple(_columns())
 BY_NAME = {column.name: column for column in COLUMNS}
+
+
+def has_gate(name: str) -> bool:
+    """Whether the claims of a column pass through a gate; a column of another version's, too."""
+    column = BY_NAME.get(name)
+    return column is None or column.engine.has_gate

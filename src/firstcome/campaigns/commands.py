@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, Final, Literal, NamedTuple
 
 from firstcome import postgres
-from firstcome.campaigns.rows import QUERIES, campaign_of, found
+from firstcome.campaigns.rows import QUERIES, campaign_of, found, listed
 from firstcome.errors import Refused
 from firstcome.model import (
     POSITION_MAX,
@@ -106,9 +106,9 @@ class Campaigns:
         return campaign
 
     def list(self) -> list[Campaign]:
-        """Return all campaigns, oldest first."""
+        """Return all campaigns that this version can read, oldest first."""
         with self._transaction() as connection:
-            return [campaign_of(row) for row in connection.execute(QUERIES["list"])]
+            return listed(connection.execute(QUERIES["list"])).campaigns
 
     def show(self, campaign_id: CampaignId) -> Campaign:
         """Return one campaign."""

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from firstcome import postgres
-from firstcome.campaigns.rows import QUERIES, campaign_of, engine_of
+from firstcome.campaigns.rows import QUERIES, Listed, engine_of, listed
 from firstcome.errors import DatabaseUnavailable
 from firstcome.model import (
     Campaign,
@@ -57,26 +57,32 @@ class CampaignDirectory:
         self._answer_seconds = answer_seconds
         self._clock = clock
         self._campaigns: dict[CampaignId, Campaign] = {}
+        self._listed = Listed([], {})
         self._refreshed_at: float | None = None
         self._refreshing: Task[None] | None = None
 
     async def list(self) -> list[Campaign]:
-        """Return all campaigns, oldest first, at most a second old, or the last ones known
-        while the database is away. Raises DatabaseUnavailable when none were ever read.
+        """Return all campaigns that this version can read, oldest first, at most a second old,
+        or the last ones known while the database is away.
+
+        Raises DatabaseUnavailable when none were ever read.
         """
         await self._refresh()
-        return list(self._campaigns.values())
+        return [*self._listed.campaigns]
 
     async def get(self, campaign_id: CampaignId) -> Campaign | None:
         """Return one campaign, None when there is none; age as `list`.
 
         That there is none is at most a tenth of a second old. Raises DatabaseUnavailable when
-        the campaign is not known and the database does not say.
+        the campaign is not known and the database does not say, or says what only a later
+        version understands.
         """
         await self._refresh()
         if campaign_id not in self._campaigns:
             # Nothing older can say that there is none.
             await self._refresh(MISS_SECONDS, needed=True)
+        if reason := self._listed.unreadable.get(campaign_id):
+            raise DatabaseUnavailable(reason)
         return self._campaigns.get(campaign_id)
 
     async def coupons_of(self, user_id: UserId) -> builtins.list[HeldCoupon]:
@@ -129,8 +135,8 @@ class CampaignDirectory:
 
     async def _read(self) -> None:
         try:
-            campaigns = [campaign_of(row) for row in await self._rows("list")]
-            self._campaigns = {campaign.campaign_id: campaign for campaign in campaigns}
+            self._listed = listed(await self._rows("list"))
+            self._campaigns = {each.campaign_id: each for each in self._listed.campaigns}
             self._refreshed_at = self._clock()
         finally:
             self._refreshing = None

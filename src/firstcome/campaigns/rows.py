@@ -1,16 +1,26 @@
 """How a campaign's row reads: as a value of the model, or with what a gate has missed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from firstcome import postgres
 from firstcome.errors import CampaignNotFound, DatabaseUnavailable
 from firstcome.gate.register import Decided
+from firstcome.logs import get_logger
 from firstcome.model import Campaign, CampaignId, CampaignState, Engine
 
 QUERIES = postgres.queries("campaigns")
 _CAMPAIGN_COLUMNS = len(Campaign._fields)
 GATED = tuple(engine.value for engine in Engine if engine.has_gate)
+log = get_logger()
+
+
+class Listed(NamedTuple):
+    """Campaigns that this version can read; of the others, which a later one made, why not."""
+
+    campaigns: list[Campaign]
+    unreadable: dict[CampaignId, str]
 
 
 class Mirrored(NamedTuple):
@@ -21,20 +31,62 @@ class Mirrored(NamedTuple):
 
 
 def campaign_of(row: postgres.Row) -> Campaign:
-    """Return the campaign that a row of sql/campaigns.sql begins with."""
+    """Return the campaign that a row of sql/campaigns.sql begins with.
+
+    Raises DatabaseUnavailable where a later version made it.
+    """
     campaign = Campaign(*row[:_CAMPAIGN_COLUMNS])
-    return campaign._replace(engine=engine_of(campaign.engine), state=CampaignState(campaign.state))
+    return campaign._replace(engine=engine_of(campaign.engine), state=state_of(campaign.state))
+
+
+def listed(rows: Iterable[postgres.Row]) -> Listed:
+    """Return the campaigns of many rows; one that cannot be read does not hide the others."""
+    found = Listed([], {})
+    for row in rows:
+        raw = Campaign(*row[:_CAMPAIGN_COLUMNS])
+        if reason := unreadable(raw.campaign_id, raw.engine, raw.state):
+            found.unreadable[raw.campaign_id] = reason
+        else:
+            found.campaigns.append(campaign_of(row))
+    return found
+
+
+def unreadable(campaign_id: CampaignId, engine: str, state: str) -> str | None:
+    """Return why this version cannot read a campaign, and tell the log once; None: it can."""
+    try:
+        engine_of(engine), state_of(state)
+    except DatabaseUnavailable as error:
+        _tell_once(campaign_id, str(error))
+        return str(error)
+    return None
 
 
 def engine_of(name: str) -> Engine:
-    """Return the engine that a row names. Raises DatabaseUnavailable where a newer one made it."""
+    """Return the engine that a row names. Raises DatabaseUnavailable where a later one made it."""
     try:
         return Engine(name)
     except ValueError as error:
-        raise DatabaseUnavailable(
-            f"a campaign has the engine {name!r}, which this version of firstcome does not know: "
-            "run the version that made it; nothing was changed"
-        ) from error
+        raise _later(f"the engine {name!r}") from error
+
+
+def state_of(name: str) -> CampaignState:
+    """Return the state that a row names. Raises DatabaseUnavailable where a later one wrote it."""
+    try:
+        return CampaignState(name)
+    except ValueError as error:
+        raise _later(f"the state {name!r}") from error
+
+
+def _later(what: str) -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        f"a campaign has {what}, which this version of firstcome does not know: "
+        "run the version that wrote it; nothing was changed"
+    )
+
+
+@lru_cache(maxsize=1000)
+def _tell_once(campaign_id: CampaignId, reason: str) -> None:
+    log.error("campaign_left_out", campaign_id=campaign_id, reason=reason)
 
 
 def gated(connection: postgres.Connection) -> list[Campaign]:
@@ -44,7 +96,7 @@ def gated(connection: postgres.Connection) -> list[Campaign]:
     """
     with postgres.transaction(connection):
         rows = connection.execute(QUERIES["gated"], {"engines": [*GATED]}).fetchall()
-    return [campaign_of(row) for row in rows]
+    return listed(rows).campaigns
 
 
 def epochs_of(

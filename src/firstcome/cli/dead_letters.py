@@ -23,7 +23,7 @@ from firstcome.issuance.decision import Decision
 from firstcome.issuance.letter import Letter, State
 from firstcome.issuance.quarantine import Reason
 from firstcome.model import CampaignId
-from firstcome.processes import dead_letters_of
+from firstcome.processes.parts import dead_letters_of
 from firstcome.settings import Settings
 
 app = typer.Typer(help="Look at what was set aside, and decide about it.", no_args_is_help=True)

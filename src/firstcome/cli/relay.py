@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import typer
 
-from firstcome.processes import preparation_of
+from firstcome.processes.relay import preparation_of
 from firstcome.relay.slot import Mode, SlotStatus
 from firstcome.settings import Settings
 

@@ -38,21 +38,32 @@ def serve(
     ] = False,
 ) -> None:
     """Be one process of the path, in the foreground, until SIGTERM."""
-    from firstcome import processes
-
+    # A process imports what it is made of, and nothing of the others.
     settings = Settings.load()
     if role is Role.API:
-        processes.serve_api(settings, _listener(settings, fd))
+        from firstcome.processes.api import serve_api
+
+        serve_api(settings, _listener(settings, fd))
     elif role is Role.RECORDER:
-        processes.serve_recorder(settings)
+        from firstcome.processes.recorder import serve_recorder
+
+        serve_recorder(settings)
     elif role is Role.SWEEPER:
-        processes.serve_sweeper(settings)
+        from firstcome.processes.sweeper import serve_sweeper
+
+        serve_sweeper(settings)
     elif role is Role.RELAY:
-        processes.serve_relay(settings)
+        from firstcome.processes.relay import serve_relay
+
+        serve_relay(settings)
     elif role is Role.AUTOSCALER:
-        processes.serve_autoscaler(settings, dry_run=dry_run)
+        from firstcome.processes.autoscaler import serve_autoscaler
+
+        serve_autoscaler(settings, dry_run=dry_run)
     else:
-        processes.serve_console(settings)
+        from firstcome.processes.console import serve_console
+
+        serve_console(settings)
 
 
 @app.command()
@@ -66,11 +77,12 @@ def rebuild(
 
     The sweeper does this by itself when Redis has restarted; this is for the suspicious.
     """
-    from firstcome import postgres, processes
+    from firstcome import postgres
     from firstcome.campaigns import Campaigns
     from firstcome.cli.actor import actor
     from firstcome.console.audit import AuditTrail
     from firstcome.model import CampaignState
+    from firstcome.processes.parts import rebuild_of
 
     settings = Settings.load()
     connect = partial(postgres.connect, settings.postgres)
@@ -86,7 +98,7 @@ def rebuild(
     for each in chosen:
         audit.note(actor(), "campaign.rebuild", {"epoch": each.epoch}, each.campaign_id)
     say = partial(print, file=sys.stderr, flush=True)
-    opened = processes.rebuild_of(settings, say).run_once(chosen) if chosen else 0
+    opened = rebuild_of(settings, say).run_once(chosen) if chosen else 0
     if as_json:
         print(json.dumps({"campaigns": len(chosen), "opened": opened}))
     else:

@@ -59,7 +59,7 @@ PAGES = (
 
 @dataclass(frozen=True)
 class ConsoleParts:
-    """What the console works with; made in processes.py."""
+    """What the console works with; made in console/process.py."""
 
     settings: ConsoleSettings
     campaigns: Campaigns

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from firstcome import postgres
-from firstcome.campaigns.rows import engine_of
+from firstcome.campaigns.rows import engine_of, state_of, unreadable
 from firstcome.console.lag import Lag
 from firstcome.errors import GateUnavailable, LogUnavailable
 from firstcome.gate import keys
@@ -151,7 +151,7 @@ class Overview:
         known = {"campaigns": list(floors), "floors": list(floors.values())}
         facts = [_Facts(*row) for row in self._rows("campaigns", known)]
         self._floors = {fact.campaign_id: fact.dense_to for fact in facts}
-        return facts
+        return [fact for fact in facts if not _is_strange(fact)]
 
     def _rows(self, query: str, values: Mapping[str, object] | None = None) -> list[postgres.Row]:
         with closing(self._connect()) as session, postgres.transaction(session) as connection:
@@ -173,6 +173,11 @@ class Overview:
         except GateUnavailable:
             return None
         return [_gate(fact, reply, run_id) for fact, reply in zip(facts, replies, strict=True)]
+
+
+def _is_strange(fact: _Facts) -> bool:
+    """Whether only a later version can read it."""
+    return unreadable(CampaignId(fact.campaign_id), fact.engine, fact.state) is not None
 
 
 def _gate(fact: _Facts, reply: object, run_id: str) -> GateView:
@@ -199,7 +204,7 @@ def _overview(fact: _Facts, gate: GateView) -> CampaignOverview:
         campaign_id=fact.campaign_id,
         name=fact.name,
         engine=engine_of(fact.engine),
-        state=CampaignState(fact.state),
+        state=state_of(fact.state),
         stock=fact.stock,
         # The gate may not have mirrored the newest limit yet: it never gives more than its own.
         stock_left=None if last is None else max(0, fact.position_limit - last),

@@ -197,7 +197,9 @@ class Leg:
         ]
         if self._kinds:
             return [move for move in moves if move.kind in self._kinds]
-        breaks_its_promise = FORGETTING if self._variant.engine is Engine.QUEUE else ()
+        engine = self._variant.engine
+        # Its promises are as strong as Redis' memory, and no stronger.
+        breaks_its_promise = FORGETTING if engine.has_gate and not engine.has_topic else ()
         return [move for move in moves if move.kind not in breaks_its_promise]
 
     def _quiet(self, traffic: Traffic) -> None:

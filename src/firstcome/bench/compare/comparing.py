@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from firstcome.bench import origin
 from firstcome.bench.collect.stores import Store
-from firstcome.bench.columns import BY_NAME as COLUMN
 from firstcome.bench.columns import COLUMNS, Column
 from firstcome.bench.drop import Progress
 from firstcome.bench.k6_command import binary, script
@@ -34,7 +33,7 @@ class Course(NamedTuple):
     @classmethod
     def quick_one(cls, seed: int, repetitions: int = 3) -> "Course":
         """Return what fits into ten minutes."""
-        columns = [COLUMN[name] for name in ("direct", "queue", "kafka")]
+        columns = [column for column in COLUMNS if not column.settings]  # no variants
         scenarios = [BY_NAME[name].shortened() for name in ("source", "steady")]
         return cls(
             columns, [*scenarios, BY_NAME["saturation"]], scenarios[:1], repetitions, True, seed

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from firstcome.bench.collect.samples import Sample
+from firstcome.bench.columns import has_gate
 from firstcome.bench.compare.blocks import Chart, Series
 from firstcome.bench.compare.readings import Look, total
 from firstcome.bench.run import Run
@@ -44,7 +45,7 @@ COURSES = (
     Course("broker-read", "MB/s", total("broker_read_bytes_per_second", per=1e6)),
     Course("steal", "%", total("machine_steal_percent")),
 )
-_WITHOUT_GATE = {"redis-memory"}  # the stack's Redis is there, but `direct` does not use it
+_WITHOUT_GATE = {"redis-memory"}  # the stack's Redis is there, but not used
 
 
 def charts(runs: Mapping[str, Run], words: Mapping[str, str]) -> Iterator[Chart]:
@@ -59,7 +60,7 @@ def _course(course: Course, runs: Mapping[str, Run], words: Mapping[str, str]) -
     shown = {
         engine: found
         for engine, run in runs.items()
-        if not (course.title in _WITHOUT_GATE and engine.startswith("direct"))
+        if not (course.title in _WITHOUT_GATE and not has_gate(engine))
         if (found := by_second(run, course.look))
     }
     if not shown:

@@ -6,6 +6,7 @@ Units and readings are k6's where k6 has the same row. A value or a reason, neve
 from enum import StrEnum
 from typing import NamedTuple
 
+from firstcome.bench.columns import has_gate
 from firstcome.bench.compare.missing import Missing
 from firstcome.bench.compare.readings import Reading
 from firstcome.bench.compare.told import TOLD, Told
@@ -39,7 +40,7 @@ class Row(NamedTuple):
 
     def value(self, run: Run) -> float | Missing:
         """Return the value, or why there is none."""
-        if self.need and run.engine.startswith("direct"):
+        if self.need and not has_gate(run.engine):
             return Missing.NO_GATE if self.need is Need.GATE else Missing.NO_CONSUMER
         value = self.read(run)
         return self.otherwise if value is None else float(value)

@@ -7,6 +7,7 @@ for all it can give; the source's goal is a p95 of SOURCE_P95_MS under its own l
 
 from collections.abc import Iterator, Sequence
 
+from firstcome.bench.columns import has_gate
 from firstcome.bench.compare import noise
 from firstcome.bench.compare.figures import APART, number
 from firstcome.bench.compare.finding import Finding, Tone, Topic, names, told
@@ -114,7 +115,7 @@ def _answers(grid: Grid) -> Iterator[Finding]:
             if found.median is None:
                 continue
             key, tone = against_source(found)
-            if key == "p95-over" and engine.startswith("direct"):
+            if key == "p95-over" and not has_gate(engine):
                 tone = Tone.PLAIN  # the figure is that of Redis + Kafka
             figures = {
                 "engine": engine,

@@ -271,5 +271,9 @@ def _form(
     faults = {each.field: words.get(each.message) or each.message for each in wrong}
     zone = form.text("zone") or ("+09:00" if words.language == "ko" else "+00:00")
     values = {"form": form, "wrong": faults, "zones": ZONES, "zone": zone, "engines": list(Engine)}
-    values |= {"field_of": field_of, "now": datetime.now(UTC)}
+    values |= {
+        "engine": form.text("engine") or Engine.KAFKA,
+        "field_of": field_of,
+        "now": datetime.now(UTC),
+    }
     return pages.show(request, template, values | texts, 422 if wrong else 200)
