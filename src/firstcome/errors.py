@@ -5,6 +5,7 @@
     │   ├── GateUnavailable       Redis gave no answer, or its gate is shut
     │   ├── LogUnavailable        Kafka took no record in time
     │   └── DatabaseUnavailable   PostgreSQL gave no answer
+    │       └── LaterVersion      it gave one that only a later version of firstcome understands
     ├── RowExists                 what was to be inserted as new is there already: look it up
     ├── BadRecord                 never succeeds: quarantine it
     ├── RecordingStopped          too much is bad at once: a human has to look first
@@ -47,6 +48,14 @@ class DatabaseUnavailable(Unavailable):
         """`sqlstate`: PostgreSQL's own code, where it gave one."""
         super().__init__(message, certain=certain)
         self.sqlstate = sqlstate
+
+
+class LaterVersion(DatabaseUnavailable):
+    """A row that only a later version of firstcome can read; it is left as it is."""
+
+    def __init__(self, message: str) -> None:
+        """Nothing was done."""
+        super().__init__(message, certain=True)
 
 
 class RowExists(FirstcomeError):

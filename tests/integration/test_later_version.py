@@ -10,7 +10,7 @@ from firstcome.campaigns import CampaignDirectory, Campaigns
 from firstcome.campaigns.rows import epochs_of, gated
 from firstcome.console.lag import Lag
 from firstcome.console.overview import Overview
-from firstcome.errors import DatabaseUnavailable, LogUnavailable
+from firstcome.errors import DatabaseUnavailable, LaterVersion, LogUnavailable
 from firstcome.gate.session import GateSession
 from firstcome.model import CampaignId, Engine
 from firstcome.settings import Settings
@@ -45,7 +45,7 @@ async def test_a_campaign_of_an_unknown_engine_is_left_out_of_lists_and_hides_no
         directory = CampaignDirectory(pool)
         assert [each.campaign_id for each in await directory.list()] == [known]
         for _ in range(2):  # from the database, and from what is remembered
-            with pytest.raises(DatabaseUnavailable, match="'pigeon'"):
+            with pytest.raises(LaterVersion, match="'pigeon'"):
                 await directory.get(strange)
     finally:
         await pool.close()

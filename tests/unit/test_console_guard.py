@@ -74,6 +74,14 @@ def test_sign_out_ends_the_session_and_not_only_the_cookie(stage: Stage) -> None
     assert stage.get("/drops").status_code == 303
 
 
+def test_key_may_come_with_the_quotes_of_the_settings_file(stage: Stage) -> None:
+    stage.sign_in("viewer", f'"{KEYS["viewer"]}"')
+    stage.post("/sign-out")
+    for wrong in ('"', '""', f'"{KEYS["viewer"]}'):
+        answer = stage.post("/sign-in", csrf="", name="viewer", key=wrong)
+        assert answer.status_code == 401, wrong
+
+
 def test_sign_in_leads_to_no_other_host(stage: Stage) -> None:
     for bad in ("https://evil.example", "//evil.example", "/\\evil.example", "drops"):
         answer = stage.post("/sign-in", csrf="", name="viewer", key=KEYS["viewer"], next=bad)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from firstcome.errors import DatabaseUnavailable
+from firstcome.errors import DatabaseUnavailable, LaterVersion
 from firstcome.issuance.engines import AWAY_SECONDS, UNKNOWN_SECONDS, Engines
 from firstcome.model import Answer, CampaignId, Engine, Outcome, UserId
 
 pytestmark = pytest.mark.unit
 
-KAFKA, DIRECT, NOBODY = CampaignId(1), CampaignId(2), CampaignId(3)
+KAFKA, DIRECT, NOBODY, STRANGE = CampaignId(1), CampaignId(2), CampaignId(3), CampaignId(4)
 
 
 class Way:
@@ -38,6 +38,7 @@ class Scene:
     def __init__(self, waiting_max: int = 100) -> None:
         self.now = 100.0
         self.is_away = False
+        self.refusal: LaterVersion | None = None
         self.asked = 0
         self.answers = asyncio.Event()
         self.answers.set()
@@ -51,6 +52,8 @@ class Scene:
         """Stand for the directory."""
         self.asked += 1
         await self.answers.wait()
+        if self.refusal is not None:
+            raise self.refusal
         if self.is_away:
             raise DatabaseUnavailable("planted")
         return None if campaign_id == NOBODY else self.offer(campaign_id)
@@ -86,6 +89,18 @@ async def test_claims_wait_for_one_lookup_and_keep_their_order() -> None:
     await scene.engines.drain()
     assert scene.direct.came == ["a", "b", "c", "drained"]
     assert scene.asked == 1
+
+
+async def test_claim_for_a_campaign_of_a_later_version_reaches_no_engine() -> None:
+    scene = Scene()
+    scene.refusal = LaterVersion("planted")
+    await scene.claim(STRANGE, "ann")
+    await scene.claim(STRANGE, "bob")
+    assert scene.heard == [Answer(Outcome.UNAVAILABLE)] * 2
+    assert (scene.gate.came, scene.direct.came) == ([], [])
+    scene.refusal = None
+    await scene.claim(DIRECT, "eve")
+    assert scene.direct.came == ["eve"]
 
 
 @pytest.mark.parametrize(("is_away", "seconds"), [(True, AWAY_SECONDS), (False, UNKNOWN_SECONDS)])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from firstcome import postgres
 from firstcome.campaigns.rows import QUERIES, Listed, engine_of, listed
-from firstcome.errors import DatabaseUnavailable
+from firstcome.errors import DatabaseUnavailable, LaterVersion
 from firstcome.model import (
     Campaign,
     CampaignId,
@@ -74,15 +74,15 @@ class CampaignDirectory:
         """Return one campaign, None when there is none; age as `list`.
 
         That there is none is at most a tenth of a second old. Raises DatabaseUnavailable when
-        the campaign is not known and the database does not say, or says what only a later
-        version understands.
+        the campaign is not known and the database does not say, LaterVersion when this version
+        does not understand what it says.
         """
         await self._refresh()
         if campaign_id not in self._campaigns:
             # Nothing older can say that there is none.
             await self._refresh(MISS_SECONDS, needed=True)
         if reason := self._listed.unreadable.get(campaign_id):
-            raise DatabaseUnavailable(reason)
+            raise LaterVersion(reason)
         return self._campaigns.get(campaign_id)
 
     async def coupons_of(self, user_id: UserId) -> builtins.list[HeldCoupon]:

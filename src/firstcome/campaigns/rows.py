@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from firstcome import postgres
-from firstcome.errors import CampaignNotFound, DatabaseUnavailable
+from firstcome.errors import CampaignNotFound, LaterVersion
 from firstcome.gate.register import Decided
 from firstcome.logs import get_logger
 from firstcome.model import Campaign, CampaignId, CampaignState, Engine
@@ -31,12 +31,8 @@ class Mirrored(NamedTuple):
 
 
 def campaign_of(row: postgres.Row) -> Campaign:
-    """Return the campaign that a row of sql/campaigns.sql begins with.
-
-    Raises DatabaseUnavailable where a later version made it.
-    """
-    campaign = Campaign(*row[:_CAMPAIGN_COLUMNS])
-    return campaign._replace(engine=engine_of(campaign.engine), state=state_of(campaign.state))
+    """Return the campaign that a row of sql/campaigns.sql begins with. Raises LaterVersion."""
+    return _typed(Campaign(*row[:_CAMPAIGN_COLUMNS]))
 
 
 def listed(rows: Iterable[postgres.Row]) -> Listed:
@@ -44,44 +40,36 @@ def listed(rows: Iterable[postgres.Row]) -> Listed:
     found = Listed([], {})
     for row in rows:
         raw = Campaign(*row[:_CAMPAIGN_COLUMNS])
-        if reason := unreadable(raw.campaign_id, raw.engine, raw.state):
+        if reason := unreadable(raw.campaign_id, raw.engine):
             found.unreadable[raw.campaign_id] = reason
         else:
-            found.campaigns.append(campaign_of(row))
+            found.campaigns.append(_typed(raw))
     return found
 
 
-def unreadable(campaign_id: CampaignId, engine: str, state: str) -> str | None:
+def unreadable(campaign_id: CampaignId, engine: str) -> str | None:
     """Return why this version cannot read a campaign, and tell the log once; None: it can."""
     try:
-        engine_of(engine), state_of(state)
-    except DatabaseUnavailable as error:
+        engine_of(engine)
+    except LaterVersion as error:
         _tell_once(campaign_id, str(error))
         return str(error)
     return None
 
 
 def engine_of(name: str) -> Engine:
-    """Return the engine that a row names. Raises DatabaseUnavailable where a later one made it."""
+    """Return the engine that a row names. Raises LaterVersion."""
     try:
         return Engine(name)
     except ValueError as error:
-        raise _later(f"the engine {name!r}") from error
+        raise LaterVersion(
+            f"a campaign has the engine {name!r}, which this version of firstcome does not know: "
+            "run the version that made it; nothing was changed"
+        ) from error
 
 
-def state_of(name: str) -> CampaignState:
-    """Return the state that a row names. Raises DatabaseUnavailable where a later one wrote it."""
-    try:
-        return CampaignState(name)
-    except ValueError as error:
-        raise _later(f"the state {name!r}") from error
-
-
-def _later(what: str) -> DatabaseUnavailable:
-    return DatabaseUnavailable(
-        f"a campaign has {what}, which this version of firstcome does not know: "
-        "run the version that wrote it; nothing was changed"
-    )
+def _typed(raw: Campaign) -> Campaign:
+    return raw._replace(engine=engine_of(raw.engine), state=CampaignState(raw.state))
 
 
 @lru_cache(maxsize=1000)
@@ -96,7 +84,7 @@ def gated(connection: postgres.Connection) -> list[Campaign]:
     """
     with postgres.transaction(connection):
         rows = connection.execute(QUERIES["gated"], {"engines": [*GATED]}).fetchall()
-    return listed(rows).campaigns
+    return [campaign_of(row) for row in rows]
 
 
 def epochs_of(

@@ -3,13 +3,14 @@
 import json
 import socket
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from typing import Annotated
 
 import typer
 
-from firstcome.errors import InvalidSettings
+from firstcome.errors import CampaignNotFound, InvalidSettings
 from firstcome.settings import Settings
 
 app = typer.Typer()
@@ -38,7 +39,7 @@ def serve(
     ] = False,
 ) -> None:
     """Be one process of the path, in the foreground, until SIGTERM."""
-    # A process imports what it is made of, and nothing of the others.
+    # A process imports what it needs: Litestar alone takes half a second.
     settings = Settings.load()
     if role is Role.API:
         from firstcome.processes.api import serve_api
@@ -81,12 +82,16 @@ def rebuild(
     from firstcome.campaigns import Campaigns
     from firstcome.cli.actor import actor
     from firstcome.console.audit import AuditTrail
-    from firstcome.model import CampaignState
+    from firstcome.model import CampaignId, CampaignState
     from firstcome.processes.parts import rebuild_of
 
     settings = Settings.load()
     connect = partial(postgres.connect, settings.postgres)
-    every = Campaigns(connect).list()
+    campaigns = Campaigns(connect)
+    every = campaigns.list()
+    for unlisted in set(campaign_ids or ()) - {campaign.campaign_id for campaign in every}:
+        with suppress(CampaignNotFound):
+            campaigns.show(CampaignId(unlisted))  # which says why a list leaves it out
     chosen = [
         campaign
         for campaign in every

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from firstcome import postgres
-from firstcome.campaigns.rows import engine_of, state_of, unreadable
+from firstcome.campaigns.rows import engine_of, unreadable
 from firstcome.console.lag import Lag
 from firstcome.errors import GateUnavailable, LogUnavailable
 from firstcome.gate import keys
@@ -177,7 +177,7 @@ class Overview:
 
 def _is_strange(fact: _Facts) -> bool:
     """Whether only a later version can read it."""
-    return unreadable(CampaignId(fact.campaign_id), fact.engine, fact.state) is not None
+    return unreadable(CampaignId(fact.campaign_id), fact.engine) is not None
 
 
 def _gate(fact: _Facts, reply: object, run_id: str) -> GateView:
@@ -204,7 +204,7 @@ def _overview(fact: _Facts, gate: GateView) -> CampaignOverview:
         campaign_id=fact.campaign_id,
         name=fact.name,
         engine=engine_of(fact.engine),
-        state=state_of(fact.state),
+        state=CampaignState(fact.state),
         stock=fact.stock,
         # The gate may not have mirrored the newest limit yet: it never gives more than its own.
         stock_left=None if last is None else max(0, fact.position_limit - last),

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import NamedTuple, Protocol
 
 from firstcome.campaigns import CampaignDirectory
-from firstcome.errors import DatabaseUnavailable
+from firstcome.errors import DatabaseUnavailable, LaterVersion
 from firstcome.issuance.reply import UNAVAILABLE, Reply
 from firstcome.issuance.stock import Left, StockBoard
 from firstcome.logs import get_logger
@@ -108,14 +108,19 @@ class Engines:
             await way.drain()
 
     async def _look_up(self, campaign_id: CampaignId) -> None:
-        way = self._gate
+        way: Way | None = self._gate
         try:
             way = await self._way(campaign_id)
+        except LaterVersion:
+            way = None  # whatever its gate would say is for a later version to understand
         except Exception:
             log.exception("engine_not_found")
         finally:
             for claim in self._waiting.pop(campaign_id):
-                way.claim(campaign_id, *claim)
+                if way is None:
+                    claim.reply(UNAVAILABLE)
+                else:
+                    way.claim(campaign_id, *claim)
 
     async def _way(self, campaign_id: CampaignId) -> Way:
         known = self._way_of.get(campaign_id)
@@ -123,6 +128,8 @@ class Engines:
             return known
         try:
             campaign = await self._directory.get(campaign_id)
+        except LaterVersion:
+            raise
         except DatabaseUnavailable:
             return self._guess(campaign_id, AWAY_SECONDS)
         if campaign is None:

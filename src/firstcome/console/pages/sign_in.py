@@ -10,7 +10,7 @@ from litestar.response import Redirect, Response
 
 from firstcome.console.audit import AuditTrail, Deed
 from firstcome.console.auth import NEXT_MAX, Caller, form_of
-from firstcome.console.operators import Operators
+from firstcome.console.operators import Operator, Operators
 from firstcome.console.pages import words
 from firstcome.console.pages.rendering import AnyRequest, Pages, caller_of, go, inside
 from firstcome.console.sessions import FailedSignIns, Sessions
@@ -53,7 +53,7 @@ class SignInPages(Controller):
         form, address = form_of(request), _address(request, behind_tls=settings.behind_tls)
         name, target = form.text("name"), inside(form.text("next"))
         seconds = failed.wait_seconds(address)
-        operator = None if seconds else operators.signed_in(name, form.text("key"))
+        operator = None if seconds else _operator(operators, name, form.text("key"))
         if operator is None:
             if not seconds:
                 failed.note(address)
@@ -153,6 +153,14 @@ def _deeds(audit: AuditTrail) -> list[Deed] | None:
 def _end(sessions: Sessions, caller: Caller) -> None:
     if caller.session:
         sessions.end(caller.session)
+
+
+def _operator(operators: Operators, name: str, key: str) -> Operator | None:
+    """Return who signs in; a key that was copied from settings.toml may still have its quotes."""
+    found = operators.signed_in(name, key)
+    if found is None and len(key) > 2 and key[0] == key[-1] == '"':
+        return operators.signed_in(name, key[1:-1])
+    return found
 
 
 def _address(request: AnyRequest, *, behind_tls: bool) -> str:
