@@ -4,14 +4,16 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
-from firstcome import failpoints
+from firstcome import failpoints, postgres
 from firstcome import rebuild as rebuild_module
 from firstcome.bench.stack import FIRSTCOME
+from firstcome.drill.eventually import eventually
 from firstcome.errors import DatabaseUnavailable, Unavailable
 from firstcome.gate import keys, register
 from firstcome.settings import Settings
@@ -105,6 +107,17 @@ def test_rebuild_takes_its_steps_in_their_order(
     ]
 
 
+def rebuilds_at_work(drop: Recovery) -> int:
+    """Return how many sessions of rebuilds this database has: each may still hold its lock."""
+    query = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'firstcome-rebuild'"
+    )
+    with closing(drop.connect()) as session, postgres.transaction(session) as connection:
+        row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_rebuild_that_is_killed_at_a_step_is_finished_by_the_next(
     drop: Recovery, server: OwnRedis, folder: Path, step: str
@@ -124,6 +137,7 @@ def test_rebuild_that_is_killed_at_a_step_is_finished_by_the_next(
     assert dying.returncode == -signal.SIGKILL, dying.stderr
     assert [proof.name.partition(".")[0] for proof in failpoints.taken(folder)] == [step]
     assert (register.read(drop.session, number).epoch is not None) is (step in OPEN)
+    eventually("the dead one's session is over", lambda: rebuilds_at_work(drop), lambda at: at == 0)
     assert run(drop, number) == 1
     check_mixed_drop(drop, number, holes={})
 
