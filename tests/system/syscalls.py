@@ -52,7 +52,13 @@ class Trace:
     ) -> None:
         assert self._strace is not None
         self._strace.terminate()  # it lets go of everybody first
-        self._strace.wait(ATTACH_SECONDS)
+        try:
+            self._strace.wait(ATTACH_SECONDS)
+        except subprocess.TimeoutExpired:
+            # Seen where an engine ended itself in that moment: strace waits for threads that are
+            # gone, and what it holds stays a zombie. The kernel lets go for it.
+            self._strace.kill()
+            self._strace.wait(ATTACH_SECONDS)
 
     def changed(self) -> int:
         """Return how many calls have been changed until now."""
